@@ -1,0 +1,5 @@
+"""The project: settings, wiring and the user model."""
+
+from relcoord.celery import app as celery_app
+
+__all__ = ["celery_app"]
