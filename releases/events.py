@@ -1,0 +1,110 @@
+"""Writing history: one event a change, chained with SHA-256 to the one before it (RELIABILITY: "History")."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Any
+
+from django.db import models
+from django.utils import timezone
+
+from releases.models import Assignment, Event, Release
+
+if TYPE_CHECKING:
+    from relcoord.models import User
+
+SYSTEM = "relcoord"  # the actor of what nobody did: a computed item that follows the others
+
+
+def record(
+    release: Release,
+    action: str,
+    *,
+    by: User | None,
+    on: models.Model | None = None,
+    before: dict[str, Any] | None = None,
+    after: dict[str, Any] | None = None,
+    **data: Any,
+) -> Event:
+    """Append one event to the chain of `release`, whose row the caller has locked.
+
+    `on` is what changed (the release itself by default), `before` and `after` its changed fields, `data`
+    what a reader needs beside. Instants are written in UTC with microseconds; floats are refused.
+    """
+    subject = on or release
+    event = Event(
+        release=release,
+        sequence=release.event_sequence + 1,
+        at=timezone.now(),
+        actor_id=by.pk if by else None,
+        actor=by.name if by else SYSTEM,
+        role=roles_of(release, by) if by else "",
+        action=action,
+        object_type=subject._meta.model_name or "",
+        object_id=str(subject.pk),
+        object_name=str(subject)[:300],
+        before=plain(before or {}),
+        after=plain(after or {}),
+        data=plain(data),
+        previous_hash=release.event_head,
+    )
+    event.hash = digest(body(event), event.previous_hash)
+    event.save(force_insert=True)
+    release.event_sequence, release.event_head = event.sequence, event.hash
+    release.save(update_fields=["event_sequence", "event_head"])
+    return event
+
+
+def roles_of(release: Release, user: User) -> str:
+    """The names of the roles `user` holds in `release` now, for the record."""
+    rows = Assignment.objects.filter(release=release, user=user).select_related("role")
+    return ", ".join(row.role.name for row in rows.order_by("role__name"))[:300]
+
+
+def body(event: Event) -> dict[str, Any]:
+    """What of an event is hashed: everything but the hashes. `verify_record.py` builds the same from an export."""
+    return {
+        "release": event.release.key,
+        "sequence": event.sequence,
+        "at": stamp(event.at),
+        "actor_id": event.actor_id,
+        "actor": event.actor,
+        "role": event.role,
+        "action": event.action,
+        "object_type": event.object_type,
+        "object_id": event.object_id,
+        "object_name": event.object_name,
+        "before": event.before,
+        "after": event.after,
+        "data": event.data,
+    }
+
+
+def digest(content: dict[str, Any], previous_hash: str) -> str:
+    """SHA-256 in hex over the previous hash, a line break and the canonical JSON of `content`."""
+    canonical = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(f"{previous_hash}\n{canonical}".encode()).hexdigest()
+
+
+def stamp(moment: datetime) -> str:
+    """UTC with microseconds: `2026-11-26T09:12:00.000000Z`."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def plain(value: Any) -> Any:
+    """Turn `value` into what canonical JSON can hold. TypeError on floats, whose text is not canonical."""
+    if isinstance(value, dict):
+        return {str(key): plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(entry) for entry in value]
+    if isinstance(value, datetime):
+        return stamp(value)
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, models.Model):
+        return {"id": value.pk, "name": str(value)}
+    if isinstance(value, float):
+        raise TypeError("An event holds no floats: their text is not canonical")
+    return str(value) if isinstance(value, str) else value

@@ -1,0 +1,70 @@
+"""The rows of a running release. One module a subject; import from here."""
+
+from releases.models.event import Event
+from releases.models.gonogo import ActionItem, Ballot, Call, Choice, Decision, Override, Poll, Seat
+from releases.models.item import SETTLED, TICKABLE, Evidence, Item, Note, State, Verdict, Watch
+from releases.models.people import Assignment, Delegation, Invitation, holders
+from releases.models.release import (
+    BEFORE_START,
+    COORDINATOR,
+    FINAL,
+    HOLDABLE,
+    MOVES,
+    ON_CALL,
+    PROJECT_MANAGER,
+    Heartbeat,
+    Hold,
+    Phase,
+    PhaseMoments,
+    Product,
+    Release,
+    Status,
+    Submission,
+)
+from releases.models.reminder import Reminder
+from releases.models.rollback import Part, Path, Rollback, RollbackStep, Severity
+
+__all__ = [
+    "BEFORE_START",
+    "COORDINATOR",
+    "FINAL",
+    "HOLDABLE",
+    "MOVES",
+    "ON_CALL",
+    "PROJECT_MANAGER",
+    "SETTLED",
+    "TICKABLE",
+    "ActionItem",
+    "Assignment",
+    "Ballot",
+    "Call",
+    "Choice",
+    "Decision",
+    "Delegation",
+    "Event",
+    "Evidence",
+    "Heartbeat",
+    "Hold",
+    "Invitation",
+    "Item",
+    "Note",
+    "Override",
+    "Part",
+    "Path",
+    "Phase",
+    "PhaseMoments",
+    "Poll",
+    "Product",
+    "Release",
+    "Reminder",
+    "Rollback",
+    "RollbackStep",
+    "Seat",
+    "Severity",
+    "State",
+    "Status",
+    "Submission",
+    "Verdict",
+    "Watch",
+    "holders",
+]

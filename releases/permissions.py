@@ -1,0 +1,212 @@
+"""Who may do what: one table, verb by standing; what is not in it is refused (RELIABILITY: "Who may do what").
+
+A standing is what a person is to a release, or to the item, seat or action item at hand. Rights are read
+at each request, never kept in a session.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from django.utils import timezone
+
+from releases.errors import Refused
+from releases.models import COORDINATOR, ON_CALL, PROJECT_MANAGER, ActionItem, Delegation, Item, Release, Seat, holders
+
+if TYPE_CHECKING:
+    from checklists.models import Role
+    from relcoord.models import User
+
+
+class Standing(StrEnum):
+    SIGNED_IN = "anyone signed in"
+    STAFF = "staff"
+    COORDINATOR = "the Release Coordinator"
+    COORDINATORS_DEPUTY = "the coordinator's deputy"
+    PROJECT_MANAGER = "the Project Manager"
+    ON_CALL = "the On-call Engineer"
+    MEMBER = "anyone on the release"
+    HOLDER = "the holders of its role"  # of the item or seat at hand, dated deputies included
+    OWNER = "its owner"  # of the action item at hand
+
+
+_LEAD = frozenset({Standing.COORDINATOR})
+_RUN = frozenset({Standing.COORDINATOR, Standing.PROJECT_MANAGER, Standing.ON_CALL})
+_TICK = frozenset({Standing.COORDINATOR, Standing.HOLDER})
+
+TABLE: dict[str, frozenset[Standing]] = {
+    # seeing and planning
+    "view": frozenset({Standing.SIGNED_IN}),
+    "create_release": frozenset({Standing.SIGNED_IN}),
+    "edit_release": _LEAD,
+    "assign": frozenset({Standing.COORDINATOR, Standing.STAFF}),
+    "invite": frozenset({Standing.COORDINATOR, Standing.STAFF}),
+    "transfer": _LEAD,
+    "take_over": frozenset({Standing.PROJECT_MANAGER, Standing.COORDINATORS_DEPUTY, Standing.STAFF}),
+    "administer": frozenset({Standing.STAFF}),
+    # items
+    "tick": _TICK,
+    "sign_off": frozenset({Standing.HOLDER}),
+    "block": _TICK,
+    "not_applicable": _TICK,
+    "waive": _LEAD,
+    "reopen": _TICK,
+    "add_evidence": _TICK,
+    "edit_items": _LEAD,
+    "note": frozenset({Standing.MEMBER, Standing.COORDINATOR, Standing.STAFF}),
+    # go/no-go
+    "open_poll": _LEAD,
+    "vote": frozenset({Standing.HOLDER}),
+    "record_spoken": _LEAD,
+    "decide": _LEAD,
+    "withdraw": _LEAD,
+    "settle_action": frozenset({Standing.OWNER, Standing.COORDINATOR}),
+    "waive_action": _LEAD,
+    # the schedule
+    "hold": _LEAD,
+    "resume": _LEAD,
+    "reschedule": _LEAD,
+    "cancel": _LEAD,
+    # production
+    "start": _LEAD,
+    "finish": _LEAD,
+    "close": _LEAD,
+    "trigger_rollback": _RUN,
+    "run_rollback": _RUN,
+    # mail
+    "send_now": _LEAD,
+}
+
+
+def standings(user: User, release: Release, on: Item | Seat | ActionItem | None = None) -> frozenset[Standing]:
+    """Return what `user` is to `release`, and to `on` when it is given."""
+    found = {Standing.SIGNED_IN}
+    if user.is_staff:
+        found.add(Standing.STAFF)
+    held = roles_held(user, release)
+    if held:
+        found.add(Standing.MEMBER)
+    if release.coordinator_id == user.pk:
+        found |= {Standing.COORDINATOR, Standing.MEMBER}
+    elif COORDINATOR in held:
+        found.add(Standing.COORDINATORS_DEPUTY)
+    if PROJECT_MANAGER in held:
+        found.add(Standing.PROJECT_MANAGER)
+    if ON_CALL in held:
+        found.add(Standing.ON_CALL)
+    if isinstance(on, ActionItem) and on.owner_id == user.pk:
+        found.add(Standing.OWNER)
+    if isinstance(on, Item | Seat) and _holds(user, release, on.role, held):
+        found.add(Standing.HOLDER)
+    return frozenset(found)
+
+
+def _holds(user: User, release: Release, role: Role | None, held: frozenset[str]) -> bool:
+    return release.coordinator_id == user.pk if role is None else role.slug in held
+
+
+def roles_held(user: User, release: Release) -> frozenset[str]:
+    """The slugs of the roles `user` holds in `release`, in person or as the dated deputy of an absent holder."""
+    people = {user.pk} | {absence.user_id for absence in absences(release) if absence.deputy_id == user.pk}
+    return frozenset(row.role.slug for row in release.assignments.all() if row.user_id in people)
+
+
+def absences(release: Release) -> list[Delegation]:
+    """The absences of the day, counted in the release's zone, of people on this release. Read once a release object."""
+    known: list[Delegation] | None = release.__dict__.get("_absences")
+    if known is None:
+        today = timezone.localdate(timezone=release.zone)
+        people = [row.user_id for row in release.assignments.all()]
+        known = list(Delegation.objects.on(today).filter(user__in=people).select_related("user", "deputy"))
+        release.__dict__["_absences"] = known
+    return known
+
+
+def acting_for(user: User, release: Release, role: Role | None) -> User | None:
+    """The absent holder of `role` for whom `user` stands in today; None when they hold it themselves, or not at all."""
+    if role is None or any(person.pk == user.pk for person in holders(release, role)):
+        return None
+    held = {person.pk for person in holders(release, role)}
+    return next((a.user for a in absences(release) if a.deputy_id == user.pk and a.user_id in held), None)
+
+
+def may(user: User, verb: str, release: Release, on: Item | Seat | ActionItem | None = None) -> bool:
+    """May `user` do `verb`? KeyError for a verb that is not in the table."""
+    return bool(TABLE[verb] & standings(user, release, on))
+
+
+def require(user: User, verb: str, release: Release, on: Item | Seat | ActionItem | None = None) -> None:
+    """Raise `Refused`, with the names of those who may, unless `user` may do `verb`."""
+    if not may(user, verb, release, on):
+        raise Refused(f"Only {who_may(verb, release, on)} may {words(verb, on)}.")
+
+
+def who_may(verb: str, release: Release, on: Item | Seat | ActionItem | None = None) -> str:
+    """Name those who may do `verb`: "Chloe Martin (QA Lead) or Ana Kovač (Release Coordinator)"."""
+    named = [_named(standing, release, on) for standing in Standing if standing in TABLE[verb]]
+    return " or ".join(dict.fromkeys(name for name in named if name))
+
+
+def _named(standing: Standing, release: Release, on: Item | Seat | ActionItem | None) -> str:
+    if standing is Standing.COORDINATOR:
+        return f"{release.coordinator.name} (Release Coordinator)"
+    if standing is Standing.OWNER and isinstance(on, ActionItem):
+        return f"{on.owner.name} (owner)"
+    if standing is Standing.HOLDER and isinstance(on, Item | Seat):
+        return _holders_named(release, on.role)
+    if standing in (Standing.PROJECT_MANAGER, Standing.ON_CALL):
+        slug = PROJECT_MANAGER if standing is Standing.PROJECT_MANAGER else ON_CALL
+        rows = [row for row in release.assignments.all() if row.role.slug == slug]
+        return ", ".join(f"{row.user.name} ({row.role.name})" for row in rows) or standing.value
+    return standing.value
+
+
+def _holders_named(release: Release, role: Role | None) -> str:
+    if role is None:
+        return f"{release.coordinator.name} (Release Coordinator)"
+    people = ", ".join(f"{person.name} ({role.name})" for person in holders(release, role))
+    return people or f"the {role.name}, whom nobody has been named as yet,"
+
+
+_WORDS = {
+    "edit_release": "edit the release",
+    "assign": "give people roles here",
+    "invite": "invite people",
+    "transfer": "hand the release over",
+    "take_over": "take the release over",
+    "administer": "administer people, roles and products",
+    "block": "mark this blocked",
+    "not_applicable": "answer “not applicable” here",
+    "waive": "waive an item",
+    "reopen": "reopen this",
+    "add_evidence": "add evidence here",
+    "edit_items": "change the checklist of a release",
+    "note": "write notes on this release",
+    "open_poll": "open the poll",
+    "vote": "vote for this seat",
+    "record_spoken": "record a spoken ballot",
+    "decide": "record the decision",
+    "withdraw": "withdraw a poll or a GO",
+    "settle_action": "settle this action item",
+    "waive_action": "waive an action item",
+    "hold": "hold the clock",
+    "resume": "resume the clock",
+    "reschedule": "reschedule the release",
+    "cancel": "cancel the release",
+    "start": "start the deployment",
+    "finish": "finish the deployment",
+    "close": "close the release",
+    "trigger_rollback": "start a rollback",
+    "run_rollback": "run the rollback",
+    "send_now": "send a reminder now",
+}
+
+
+def words(verb: str, on: Item | Seat | ActionItem | None = None) -> str:
+    """What `verb` is called in a sentence."""
+    if verb == "sign_off" and on is not None:
+        return f"sign off “{on}”"
+    if verb == "tick" and on is not None:
+        return f"tick “{on}”"
+    return _WORDS.get(verb, verb.replace("_", " "))
