@@ -20,14 +20,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 REQUIREMENTS = ROOT / "requirements"
-
-# What meets both databases: the rules and the journeys. Everything else runs on PostgreSQL alone.
-BOTH_DATABASES = ("tests/checklists", "tests/releases", "tests/flows")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -53,22 +51,20 @@ def run(arguments: Sequence[str]) -> int:
 def test(arguments: Sequence[str]) -> int:
     """run the tests on PostgreSQL, and the rules and journeys again on SQLite
 
-    Arguments go to pytest (`dev.py test -k poll tests/releases`); TEST_DATABASE=sqlite
-    or =postgres picks one of the two rounds.
+    Arguments go to pytest (`dev.py test -k poll tests/releases`). TEST_DATABASE=sqlite
+    or =postgres picks one of the two rounds; tests/plugin.py says what each holds.
     """
     install("dev")
     only = os.environ.get("TEST_DATABASE", "")
     if only not in {"", "postgres", "sqlite"}:
         print(f"TEST_DATABASE is {only!r}; it can be postgres or sqlite.", file=sys.stderr)
         return 2
-    named = [path for path in arguments if (ROOT / path.split("::")[0]).exists()]
-    on_sqlite = [] if named else [path for path in BOTH_DATABASES if (ROOT / path).exists()]
-    rounds = {"postgres": list(arguments), "sqlite": [*arguments, *on_sqlite]}
+    side_by_side = [] if any_path(arguments) or "-n" in arguments else ["-n", str(max(2, min(6, os.cpu_count() or 2)))]
     results: dict[str, int] = {}
-    for database in [only] if only else rounds:
+    for database in [only] if only else ["postgres", "sqlite"]:
         print(f"\n=== tests on {database} ===", flush=True)
         results[database] = subprocess.call(
-            [PYTHON, "-m", "pytest", *rounds[database]], env={**os.environ, "TEST_DATABASE": database}
+            [PYTHON, "-m", "pytest", *side_by_side, *arguments], env={**os.environ, "TEST_DATABASE": database}
         )
     return report(results, nothing_collected_is_fine=bool(arguments))
 
@@ -191,10 +187,14 @@ def install_requirements(path: Path) -> None:
         sys.exit("The requirements could not be installed; the lines above say why.")
 
 
+def any_path(arguments: Sequence[str]) -> bool:
+    return any((ROOT / argument.split("::")[0]).exists() for argument in arguments)
+
+
 # Handing over -----------------------------------------------------------------------------------
 
 
-def hand_over(*arguments: str) -> "NoReturn":  # noqa: F821 - typing is not worth importing here
+def hand_over(*arguments: str) -> NoReturn:
     """Become that program, so signals and the exit code are its own."""
     sys.stdout.flush()
     os.execv(PYTHON, [str(PYTHON), *arguments])

@@ -11,8 +11,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import django_stubs_ext
+
 from relcoord import embedded
 from relcoord.env import Environment
+
+django_stubs_ext.monkeypatch()  # lets a class be written as `models.CharField[str, str]`
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = Environment(os.environ)
@@ -36,6 +40,8 @@ SITE_URL = env.site_url(
 SITE_HOST = urlsplit(SITE_URL).hostname or "localhost"
 ALLOWED_HOSTS = env.names("ALLOWED_HOSTS", default=",".join({SITE_HOST, *LOCAL_NAMES}) if EMBEDDED else None)
 SECRET_KEY = env.secret("SECRET_KEY", default=embedded.secret_key(VAR_DIR) if EMBEDDED else None)
+
+RIBBON = env.text("RIBBON", default="")  # words on every page that mark a trial or staging site
 
 # Parts
 
@@ -90,6 +96,7 @@ TEMPLATES: list[dict[str, Any]] = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "relcoord.context.shell",
             ],
         },
     },

@@ -1,0 +1,205 @@
+"""Fixtures every test may use: the browser, a running server, the services."""
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.conf import settings
+from django.core.cache import cache
+from django.db import connection
+
+from tests import chromium
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, BrowserContext, Page, Playwright
+
+    from relcoord.models import User
+
+# Playwright's blocking interface runs an event loop in the test's thread, which Django takes for async code.
+os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+
+BROWSER_PATIENCE = 8_000  # milliseconds
+
+
+@pytest.fixture(autouse=True)
+def _empty_cache() -> Iterator[None]:
+    """Throttling counts in the cache; one test's log-ins are not another's."""
+    yield
+    cache.clear()
+
+
+# A running server
+
+
+@pytest.fixture(scope="session")
+def _server(django_db_setup: None, django_db_blocker: Any) -> Iterator[str]:
+    import uvicorn
+    from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
+
+    from relcoord.asgi import application
+
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    config = uvicorn.Config(
+        ASGIStaticFilesHandler(application), log_level="warning", lifespan="off", timeout_graceful_shutdown=1
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    end = time.monotonic() + 10
+    while not server.started:
+        if time.monotonic() > end or not thread.is_alive():
+            raise RuntimeError("the test server did not start")
+        time.sleep(0.01)
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    server.should_exit = True
+    thread.join(timeout=5)
+    with django_db_blocker.unblock():
+        _end_other_connections()
+
+
+def _end_other_connections() -> None:
+    """The server's threads leave connections behind, which would keep the test database from being dropped."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+
+
+@pytest.fixture
+def live_url(_server: str, transactional_db: None, settings: Any) -> str:
+    """The address of the real application over HTTP, with a database that is emptied after the test."""
+    settings.SITE_URL = _server
+    return _server
+
+
+# A real browser
+
+
+@pytest.fixture(scope="session")
+def playwright() -> "Iterator[Playwright]":
+    from playwright.sync_api import sync_playwright
+
+    os.environ.setdefault("PLAYWRIGHT_NODEJS_PATH", str(chromium.node()))
+    with sync_playwright() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def browser(playwright: "Playwright") -> "Iterator[Browser]":
+    found = chromium.find()
+    browser = playwright.chromium.launch(
+        executable_path=found.program, args=list(chromium.FLAGS), env={**os.environ, **found.environment}
+    )
+    yield browser
+    browser.close()
+
+
+@pytest.fixture
+def new_context(browser: "Browser") -> "Iterator[Callable[..., BrowserContext]]":
+    """Make a browser context (`new_context(java_script_enabled=False)`).
+
+    The test fails at its end when a script of a page failed or the content security policy stopped something.
+    """
+    contexts: list[BrowserContext] = []
+    problems: list[str] = []
+
+    def watch(page: "Page") -> None:
+        page.set_default_timeout(BROWSER_PATIENCE)
+        page.on("pageerror", lambda error: problems.append(f"{page.url}: {error}"))
+        page.on(
+            "console",
+            lambda message: problems.append(f"{page.url}: {message.text}")
+            if "Content Security Policy" in message.text or "htmx:" in message.text.lower() and message.type == "error"
+            else None,
+        )
+
+    def make(**options: Any) -> "BrowserContext":
+        context = browser.new_context(**{"viewport": {"width": 1280, "height": 800}, "locale": "en-GB"} | options)
+        context.on("page", watch)
+        contexts.append(context)
+        return context
+
+    yield make
+    for context in contexts:
+        context.close()
+    assert not problems, "\n".join(problems)
+
+
+@pytest.fixture
+def page(new_context: "Callable[..., BrowserContext]") -> "Page":
+    """A page of somebody not signed in."""
+    return new_context().new_page()
+
+
+@pytest.fixture
+def page_as(new_context: "Callable[..., BrowserContext]", live_url: str) -> "Callable[..., Page]":
+    """Open a page signed in: `page_as(ada)`; options are those of a browser context."""
+
+    def sign_in(user: "User", **options: Any) -> "Page":
+        from django.test import Client
+
+        client = Client()
+        client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+        context = new_context(**options)
+        cookie = client.cookies[settings.SESSION_COOKIE_NAME].value
+        context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": cookie, "url": live_url}])
+        return context.new_page()
+
+    return sign_in
+
+
+@pytest.fixture(scope="session")
+def _axe_source() -> str:
+    return chromium.axe_source()
+
+
+@pytest.fixture
+def axe(_axe_source: str) -> "Callable[[Page], list[str]]":
+    """Check a page for accessibility: returns one line for each fault of WCAG 2.2 A or AA, with the places."""
+
+    def check(page: "Page") -> list[str]:
+        # `evaluate` runs in the page's world but not under its content security policy.
+        page.evaluate(_axe_source)
+        result = page.evaluate(
+            "axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']})"
+        )
+        return [
+            f"{fault['id']}: {fault['help']} ({', '.join(str(node['target']) for node in fault['nodes'])})"
+            for fault in result["violations"]
+        ]
+
+    return check
+
+
+# Services, for tests that start processes of their own
+
+
+@pytest.fixture
+def service_environment(transactional_db: None, tmp_path: Any) -> dict[str, str]:
+    """The environment of a process in production that shares this test's database and Redis.
+
+    Mail goes nowhere until the test sets EMAIL_URL.
+    """
+    options = settings.DATABASES["default"]
+    return {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "relcoord.settings",
+        "DATABASE_URL": _test_database_url(options),
+        "VAR_DIR": str(tmp_path),
+    }
+
+
+def _test_database_url(options: dict[str, Any]) -> str:
+    from urllib.parse import quote, urlencode
+
+    name = connection.settings_dict["NAME"]
+    login = ":".join(quote(options[key], safe="") for key in ("USER", "PASSWORD") if options[key])
+    place = {key.lower(): options[key] for key in ("HOST", "PORT") if options[key]}
+    return f"postgresql://{login}@/{quote(str(name), safe='')}?{urlencode(place)}"

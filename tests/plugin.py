@@ -1,0 +1,123 @@
+"""Set the stage before Django reads its settings: which database, which services, no outside world.
+
+`TEST_DATABASE=postgres` (the default) runs on PostgreSQL and Redis; `TEST_DATABASE=sqlite`
+on the embedded default, where only the rules and journeys run when no path is named.
+"""
+
+import os
+import shutil
+import socket
+import tempfile
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from tests import provision
+
+# What meets both databases: the rules and the journeys. A test elsewhere joins them by its mark.
+BOTH_DATABASES = ("tests/checklists/", "tests/releases/", "tests/flows/")
+
+SETTINGS = {
+    "DJANGO_SETTINGS_MODULE": "tests.settings",
+    "SECRET_KEY": "for-tests-alone-" + "0123456789abcdefghijklmnopqrstuvwxyz" * 2,
+    "SITE_URL": "http://localhost:8000",
+    "ALLOWED_HOSTS": "localhost,127.0.0.1,testserver",
+    "EMAIL_FROM": "relcoord <relcoord@localhost>",
+    "TIME_ZONE": "UTC",
+}
+PRODUCTION = {"EMAIL_URL": "smtp+plain://127.0.0.1:1"}
+CLEARED = ("DEBUG", "BEHIND_PROXY", "EMAIL_URL", "OIDC_URL", "HOST", "PORT", "LOG_LEVEL", "DATABASE_STATEMENT_TIMEOUT")
+
+_until_the_end = ExitStack()
+_connect = socket.socket.connect
+_connect_ex = socket.socket.connect_ex
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+    if "PYTEST_XDIST_WORKER" not in os.environ:  # a worker inherits all this
+        _set_the_stage()
+    socket.socket.connect = _only_this_machine(_connect)  # type: ignore[method-assign]
+    socket.socket.connect_ex = _only_this_machine(_connect_ex)  # type: ignore[method-assign]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "both_databases: also runs in the round on SQLite, like the rules and journeys")
+    config.addinivalue_line("markers", "postgres: needs PostgreSQL, so it stays out of the round on SQLite")
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        named = config.args_source is pytest.Config.ArgsSource.ARGS
+        os.environ["TEST_SELECTION"] = "named" if named else "all"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if database() == "postgres":
+        return
+    everything = os.environ["TEST_SELECTION"] == "all"
+    kept = [item for item in items if not (everything and not _meets_both(item)) and not item.get_closest_marker("postgres")]
+    config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
+    items[:] = kept
+
+
+def pytest_report_header() -> str:
+    return f"database: {database()}"
+
+
+def pytest_unconfigure() -> None:
+    _until_the_end.close()
+
+
+def database() -> str:
+    """The database of this round: postgres or sqlite."""
+    return os.environ.get("TEST_DATABASE", "postgres")
+
+
+def _set_the_stage() -> None:
+    if database() not in {"postgres", "sqlite"}:
+        raise pytest.UsageError(f"TEST_DATABASE is {database()!r}; it can be postgres or sqlite.")
+    for name in CLEARED:
+        os.environ.pop(name, None)
+    os.environ.update(SETTINGS)
+    var = tempfile.mkdtemp(prefix="relcoord-test-")
+    _until_the_end.callback(shutil.rmtree, var, ignore_errors=True)
+    os.environ["VAR_DIR"] = var
+    if database() == "sqlite":
+        for name in ("DATABASE_URL", "REDIS_URL"):
+            os.environ.pop(name, None)
+        return
+    os.environ.update(PRODUCTION)
+    try:
+        os.environ["DATABASE_URL"] = _until_the_end.enter_context(provision.postgres())
+        os.environ["REDIS_URL"] = _until_the_end.enter_context(provision.redis())
+    except provision.ServiceError as error:
+        _until_the_end.close()
+        raise pytest.UsageError(str(error)) from None
+
+
+def _meets_both(item: pytest.Item) -> bool:
+    return item.nodeid.startswith(BOTH_DATABASES) or item.get_closest_marker("both_databases") is not None
+
+
+def _only_this_machine(connect: Any) -> Any:
+    """Tests meet no network: refuse every address but those of this machine and of given services."""
+    allowed = {"localhost", "::1", *_given_service_addresses()}
+
+    def guarded(self: socket.socket, address: Any) -> Any:
+        host = address[0] if isinstance(address, tuple) else ""
+        if self.family in {socket.AF_INET, socket.AF_INET6} and not host.startswith("127.") and host not in allowed:
+            raise RuntimeError(f"A test tried to reach {host}; tests must stay on this machine.")
+        return connect(self, address)
+
+    return guarded
+
+
+def _given_service_addresses() -> set[str]:
+    from urllib.parse import urlsplit
+
+    host = urlsplit(os.environ.get("REDIS_URL", "")).hostname
+    if not host:
+        return set()
+    try:
+        return {host, *(str(found[4][0]) for found in socket.getaddrinfo(host, None))}
+    except OSError:
+        return {host}
