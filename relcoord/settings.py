@@ -41,6 +41,7 @@ SITE_HOST = urlsplit(SITE_URL).hostname or "localhost"
 ALLOWED_HOSTS = env.names("ALLOWED_HOSTS", default=",".join({SITE_HOST, *LOCAL_NAMES}) if EMBEDDED else None)
 SECRET_KEY = env.secret("SECRET_KEY", default=embedded.secret_key(VAR_DIR) if EMBEDDED else None)
 
+DEMO = env.flag("DEMO", default=EMBEDDED)  # fill an empty database with examples on the first start
 RIBBON = env.text("RIBBON", default="")  # words on every page that mark a trial or staging site
 
 # Parts
@@ -255,10 +256,14 @@ if env.flag("BEHIND_PROXY", default=False):  # only where a proxy sets this head
 
 # Log
 
+LOG_LEVEL = env.text("LOG_LEVEL", default="WARNING" if EMBEDDED else "INFO").upper()
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["console"], "level": env.text("LOG_LEVEL", default="WARNING" if EMBEDDED else "INFO").upper()},
+    "root": {
+        "handlers": ["console"],
+        "level": env.text("LOG_LEVEL", default="WARNING" if EMBEDDED else "INFO").upper(),
+    },
 }

@@ -15,7 +15,7 @@ from django.db import connection
 from tests import chromium
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, BrowserContext, Page, Playwright
+    from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Playwright
 
     from relcoord.models import User
 
@@ -113,12 +113,12 @@ def new_context(browser: "Browser") -> "Iterator[Callable[..., BrowserContext]]"
     def watch(page: "Page") -> None:
         page.set_default_timeout(BROWSER_PATIENCE)
         page.on("pageerror", lambda error: problems.append(f"{page.url}: {error}"))
-        page.on(
-            "console",
-            lambda message: problems.append(f"{page.url}: {message.text}")
-            if "Content Security Policy" in message.text or "htmx:" in message.text.lower() and message.type == "error"
-            else None,
-        )
+        page.on("console", lambda message: note(page, message))
+
+    def note(page: "Page", message: "ConsoleMessage") -> None:
+        text = message.text
+        if "Content Security Policy" in text or (message.type == "error" and "htmx:" in text.lower()):
+            problems.append(f"{page.url}: {text}")
 
     def make(**options: Any) -> "BrowserContext":
         context = browser.new_context(**{"viewport": {"width": 1280, "height": 800}, "locale": "en-GB"} | options)

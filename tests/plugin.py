@@ -54,9 +54,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if database() == "postgres":
         return
     everything = os.environ["TEST_SELECTION"] == "all"
-    kept = [item for item in items if not (everything and not _meets_both(item)) and not item.get_closest_marker("postgres")]
-    config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
-    items[:] = kept
+    left_out = {item for item in items if item.get_closest_marker("postgres") or (everything and not _meets_both(item))}
+    config.hook.pytest_deselected(items=list(left_out))
+    items[:] = [item for item in items if item not in left_out]
 
 
 def pytest_report_header() -> str:

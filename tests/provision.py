@@ -140,7 +140,7 @@ def _package(name: str) -> Path | None:
 
 def _reachable(binaries: Path, folder: Path) -> Path:
     """Return `binaries`, or a copy of them in `folder` when user nobody cannot get there."""
-    folder.chmod(0o755)  # noqa: S103 - nobody must pass through it
+    folder.chmod(0o755)
     test = ["/bin/sh", "-c", 'test -x "$1"', "_", str(binaries / "postgres")]
     if subprocess.run(test, user=NOBODY, group=NOBODY, extra_groups=[], check=False).returncode == 0:
         return binaries
