@@ -47,9 +47,8 @@ def staleness(ballot: Ballot, release: Release, now_shown: dict[str, Any] | None
     now_shown = now_shown or shown(release)
     if ballot.schedule_version != release.schedule_version or ballot.seen["t_zero"] != now_shown["t_zero"]:
         return ["T-0 has moved"]
-    voter = ballot.deputy or ballot.voter
-    if ballot.seat.role.slug not in roles_held(voter, release):
-        return [f"{voter.name} no longer holds {ballot.seat.role.name}"]
+    if ballot.seat.role.slug not in roles_held(ballot.voter, release):
+        return [f"{ballot.voter.name} no longer holds {ballot.seat.role.name}"]
     if hash_of(now_shown) == ballot.seen_hash:
         return []
     return _worse_items(ballot.seen, now_shown, release) + _lost_holders(ballot.seen, now_shown)

@@ -14,7 +14,7 @@ from django.db.models import prefetch_related_objects
 
 from checklists.blueprints import Kind, Stage
 from releases.ballots import gate_items, shown, staleness
-from releases.models import ActionItem, Ballot, Choice, Item, Poll, Release, Seat, State, Status, holders
+from releases.models import ActionItem, Ballot, Choice, Item, Poll, Release, Seat, State, Status, Watch, holders
 
 if TYPE_CHECKING:
     from relcoord.models import User
@@ -171,6 +171,10 @@ def close(release: Release) -> Readiness:
     load(release)
     found = _state(release, Status.DEPLOYED, f"{release.key} is not deployed")
     found += _stage(release, Stage.POST_DEPLOYMENT, "the checklist has no post-deployment item")
+    found += [
+        Hindrance("item", f"the watch “{watch.item}” is running", watch.item_id, tuple(holders(release, watch.item.role)))
+        for watch in Watch.objects.filter(item__phase__release=release, ended_at=None).select_related("item__role")
+    ]
     return Readiness("close", tuple(found + _actions(release, ActionItem.Blocks.CLOSE)))
 
 
@@ -183,13 +187,6 @@ def next_gate(release: Release, now: datetime) -> Readiness:
     if release.status == Status.DEPLOYED:
         return close(release)
     return go(release) if release.status == Status.POLLING else before_decision(release)
-
-
-def earlier_phases_settled(release: Release) -> bool:
-    """What a computed item says: is every required item of the phases before the decision settled?"""
-    load(release)
-    items = [item for item in gate_items(release) if item.phase.stage == Stage.PREPARATION]
-    return bool(items) and all(item.settled for item in items)
 
 
 def _state(release: Release, wanted: Status, words: str) -> list[Hindrance]:

@@ -65,10 +65,9 @@ class Delegation(models.Model):
 
 
 class Invitation(models.Model):
-    """A link that lets a new person in once. Only the hash of its token is kept."""
+    """A link that lets a new person in once, until it expires. The link is signed; no token is stored."""
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="invitations")
-    token_hash = models.CharField(max_length=64, unique=True)
     by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField()
