@@ -27,6 +27,8 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 REQUIREMENTS = ROOT / "requirements"
 
+Command = list[str | Path]
+
 
 def main(arguments: Sequence[str]) -> int:
     name, *rest = arguments or ["help"]
@@ -178,8 +180,8 @@ def make_venv() -> None:
 
 def install_requirements(path: Path) -> None:
     """With uv, in seconds; with pip where uv does not get through (it ignores pip's configuration)."""
-    pip = [PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes", "-r"]
-    uv = [PYTHON, "-m", "uv", "pip", "install", "--quiet", "--python", PYTHON, "--require-hashes", "-r", path]
+    pip: Command = [PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes", "-r"]
+    uv: Command = [PYTHON, "-m", "uv", "pip", "install", "--quiet", "--python", PYTHON, "--require-hashes", "-r", path]
     if subprocess.call([*pip, REQUIREMENTS / "uv.txt"]) == 0 and subprocess.call(uv) == 0:
         return
     print("uv did not get through; installing with pip, which takes a minute.", file=sys.stderr, flush=True)

@@ -91,7 +91,7 @@ def _npm_ci(folder: Path) -> None:
         shutil.copy(PACKAGES / name, folder)
     npm = node().parent.parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
     path = {"PATH": f"{node().parent}{os.pathsep}{os.environ.get('PATH', '')}"}
-    command = [node(), npm, "ci", "--no-progress", "--loglevel=error"]
+    command: list[str | Path] = [node(), npm, "ci", "--no-progress", "--loglevel=error"]
     done = subprocess.run(command, cwd=folder, env={**os.environ, **path}, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(

@@ -157,7 +157,19 @@ def _reachable(binaries: Path, folder: Path) -> Path:
 
 
 def _initialise(initdb: Path, data: Path, options: dict[str, Any]) -> None:
-    command = [initdb, "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"]
+    command: list[str | Path] = [
+        initdb,
+        "-D",
+        data,
+        "-U",
+        "postgres",
+        "-A",
+        "trust",
+        "-E",
+        "UTF8",
+        "--locale=C.UTF-8",
+        "--no-sync",
+    ]
     made = subprocess.run(command, capture_output=True, text=True, check=False, **options)
     if made.returncode:
         raise ServiceError(f"PostgreSQL could not make its data folder:\n{made.stdout}{made.stderr}")

@@ -42,7 +42,7 @@ class EmailBackend(BaseEmailBackend):
     def send_messages(self, email_messages: Sequence[EmailMessage]) -> int:
         kept = [message for message in email_messages if message.recipients()]
         for message in kept:
-            _write(message.message().as_bytes(linesep="\n"))
+            _write(message.message().as_bytes())
         return len(kept)
 
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from django.apps import apps
 from django.conf import settings
@@ -24,7 +24,6 @@ START_PATIENCE = 60  # seconds until the first page must be there
 
 class Command(BaseCommand):
     help = "Start web, worker and scheduler together; Ctrl-C stops them."
-    requires_system_checks: ClassVar[list[str]] = []  # the children check
 
     def handle(self, *args: Any, **options: Any) -> None:
         check_port(settings.HOST, settings.PORT)
@@ -68,16 +67,7 @@ def programs() -> dict[str, list[str]]:
     stop = ["--timeout-graceful-shutdown", "2"]  # seconds; open streams would hold up a stop
     alone = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
     return {
-        "web": [
-            sys.executable,
-            "-m",
-            "uvicorn",
-            "relcoord.asgi:application",
-            *address,
-            *stop,
-            "--log-level",
-            "warning",
-        ],
+        "web": [*web, *address, *stop, "--log-level", "warning"],
         "worker": [
             *(sys.executable, "-m", "celery", "--app", "relcoord", "--quiet", "worker", "--beat"),
             *("--pool", "threads", "--concurrency", "2", "--loglevel", "WARNING", *alone),
