@@ -24,6 +24,7 @@ START_PATIENCE = 60  # seconds until the first page must be there
 
 class Command(BaseCommand):
     help = "Start web, worker and scheduler together; Ctrl-C stops them."
+    requires_system_checks = ()  # they have run when the children start
 
     def handle(self, *args: Any, **options: Any) -> None:
         check_port(settings.HOST, settings.PORT)
