@@ -10,7 +10,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
 
-from checklists.blueprints import Blueprint, ItemPlan, Stage, slug
+from checklists.blueprints import Blueprint, ItemPlan, Kind, Stage, slug
 from checklists.models import Role, TemplateVersion
 from checklists.usable import lacks
 from releases import clearance, events, people, tasks
@@ -156,8 +156,9 @@ def unassigned(release: Release) -> Unassigned:
     held = {row.role_id for row in release.assignments.all()}
     plans = release.template_version.roles.select_related("role")
     empty = [plan for plan in plans if plan.role_id not in held]
+    without = Item.objects.filter(phase__release=release, role=None)
     return Unassigned(
-        items_without_role=Item.objects.filter(phase__release=release, role=None).count(),
+        items_without_role=without.exclude(kind=Kind.COMPUTED).count(),
         empty_required=tuple(plan.role for plan in empty if plan.required),
         empty_others=tuple(plan.role for plan in empty if not plan.required),
     )
