@@ -11,4 +11,4 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "relcoord.settings")
 
 application: ASGIHandler = get_asgi_application()
 if settings.EMBEDDED:
-    application = ASGIStaticFilesHandler(application)  # WhiteNoise's answers are not made for ASGI
+    application = ASGIStaticFilesHandler(application)  # from where they lie; WhiteNoise is not made for ASGI

@@ -83,6 +83,9 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",
 ]
 
+if EMBEDDED:
+    MIDDLEWARE.remove("whitenoise.middleware.WhiteNoiseMiddleware")  # relcoord.asgi serves static files itself
+
 ROOT_URLCONF = "relcoord.urls"
 WSGI_APPLICATION = "relcoord.wsgi.application"
 ASGI_APPLICATION = "relcoord.asgi.application"
@@ -117,7 +120,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 REDIS_URL = env.redis("REDIS_URL", default="" if EMBEDDED else None)
 CACHES: dict[str, dict[str, Any]] = {
     "default": {
-        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "BACKEND": "relcoord.lib.cache.ForgivingRedisCache",
         "LOCATION": REDIS_URL,
         "OPTIONS": {"socket_connect_timeout": 1, "socket_timeout": 1},
     }
@@ -127,7 +130,8 @@ CACHES: dict[str, dict[str, Any]] = {
 
 # Background work: a task only says "look now"; what is owed stands in the database.
 
-CELERY_BROKER_URL = REDIS_URL or "filesystem://"
+CELERY_BROKER_URL = REDIS_URL or "filesystem://localhost/"
+CELERY_BROKER_TRANSPORT = None if REDIS_URL else "relcoord.queue:Transport"
 CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = (
     {
         "visibility_timeout": 300,  # seconds
@@ -233,7 +237,6 @@ STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": STATIC_STORAGE},
 }
-WHITENOISE_USE_FINDERS = EMBEDDED  # serve them where they lie; nothing to collect
 
 # Security: what depends on https follows SITE_URL
 

@@ -77,9 +77,9 @@ def programs() -> dict[str, list[str]]:
 
 
 def quiet_celery() -> str:
-    """Celery warns about running as root, for the sake of a message format that is switched off here."""
+    """Celery warns about running as root, because of a message format that is switched off here."""
     given = os.environ.get("PYTHONWARNINGS", "")
-    ours = "ignore::RuntimeWarning:celery.platforms"
+    ours = "ignore:You're running the worker with superuser privileges"
     return f"{given},{ours}" if given else ours
 
 
