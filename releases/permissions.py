@@ -97,13 +97,13 @@ def standings(user: User, release: Release, on: Item | Seat | ActionItem | None 
         found.add(Standing.ON_CALL)
     if isinstance(on, ActionItem) and on.owner_id == user.pk:
         found.add(Standing.OWNER)
-    if isinstance(on, Item | Seat) and _holds(user, release, on.role, held):
+    if isinstance(on, Item | Seat) and _holds(on.role, held):
         found.add(Standing.HOLDER)
     return frozenset(found)
 
 
-def _holds(user: User, release: Release, role: Role | None, held: frozenset[str]) -> bool:
-    return release.coordinator_id == user.pk if role is None else role.slug in held
+def _holds(role: Role | None, held: frozenset[str]) -> bool:
+    return (role.slug if role else COORDINATOR) in held
 
 
 def roles_held(user: User, release: Release) -> frozenset[str]:
@@ -125,9 +125,9 @@ def absences(release: Release) -> list[Delegation]:
 
 def acting_for(user: User, release: Release, role: Role | None) -> User | None:
     """The absent holder of `role` for whom `user` stands in today; None when they hold it themselves, or not at all."""
-    if role is None or any(person.pk == user.pk for person in holders(release, role)):
-        return None
     held = {person.pk for person in holders(release, role)}
+    if user.pk in held:
+        return None
     return next((a.user for a in absences(release) if a.deputy_id == user.pk and a.user_id in held), None)
 
 

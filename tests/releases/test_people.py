@@ -90,6 +90,17 @@ def test_a_dated_deputy_may_act_and_both_names_are_recorded(release: Release, ca
     assert (done.state_by, done.state_for) == (cast.gus, "Ben Osei")
 
 
+def test_the_coordinators_deputy_does_their_items_and_not_their_verbs(release: Release, cast: Cast) -> None:
+    today = timezone.localdate(timezone=release.zone)
+    people.delegate(cast.ada, cast.gus, today, today, by=cast.ada)
+    done = ticking.set_done(item(release, "All PRs merged"), True, by=cast.gus)
+    assert (done.state_by, done.state_for) == (cast.gus, "Ada Lovelace")
+    with pytest.raises(Refused):
+        ticking.set_done(item(release, "Assess risks"), True, by=cast.gus, on_behalf="Ada would")
+    with pytest.raises(Refused):
+        ticking.waive(item(release, "Assess risks"), "Ada would", by=cast.gus)
+
+
 def test_a_deputy_may_not_act_before_or_after_the_absence(release: Release, cast: Cast) -> None:
     today = timezone.localdate(timezone=release.zone)
     people.delegate(cast.ben, cast.gus, today + timedelta(days=1), today + timedelta(days=1), by=cast.ben)
