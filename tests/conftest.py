@@ -11,7 +11,9 @@ import pytest
 from django.conf import settings
 from django.core.cache import cache
 from django.db import connection
+from django.test import TransactionTestCase
 
+from releases.models.guard import lift_guards
 from tests import chromium
 
 if TYPE_CHECKING:
@@ -30,6 +32,20 @@ def _empty_cache() -> Iterator[None]:
     """Throttling counts in the cache; one test's log-ins are not another's."""
     yield
     cache.clear()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _flush_lifts_the_guards() -> Iterator[None]:
+    """Emptying the database between tests is the one thing that may remove events; migrating puts the guards back."""
+
+    def teardown(self: Any) -> None:
+        lift_guards()
+        original(self)
+
+    original = TransactionTestCase._fixture_teardown  # type: ignore[attr-defined]
+    TransactionTestCase._fixture_teardown = teardown  # type: ignore[attr-defined]
+    yield
+    TransactionTestCase._fixture_teardown = original  # type: ignore[attr-defined]
 
 
 # A running server
@@ -102,10 +118,11 @@ def browser(playwright: "Playwright") -> "Iterator[Browser]":
 
 
 @pytest.fixture
-def new_context(browser: "Browser") -> "Iterator[Callable[..., BrowserContext]]":
+def new_context(browser: "Browser", live_url: str) -> "Iterator[Callable[..., BrowserContext]]":
     """Make a browser context (`new_context(java_script_enabled=False)`).
 
-    The test fails at its end when a script of a page failed or the content security policy stopped something.
+    It closes before the database is emptied. The test fails at its end when a script of
+    a page failed, or the content security policy stopped something.
     """
     contexts: list[BrowserContext] = []
     problems: list[str] = []
