@@ -181,7 +181,8 @@ def make_venv() -> None:
 def install_requirements(path: Path) -> None:
     """With uv, in seconds; with pip where uv does not get through (it ignores pip's configuration)."""
     pip: Command = [PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes", "-r"]
-    uv: Command = [PYTHON, "-m", "uv", "pip", "install", "--quiet", "--python", PYTHON, "--require-hashes", "-r", path]
+    uv: Command = [PYTHON, "-m", "uv", "pip", "install", "--quiet", "--system-certs", "--python", PYTHON]
+    uv += ["--require-hashes", "-r", path]
     if subprocess.call([*pip, REQUIREMENTS / "uv.txt"]) == 0 and subprocess.call(uv) == 0:
         return
     print("uv did not get through; installing with pip, which takes a minute.", file=sys.stderr, flush=True)

@@ -14,6 +14,7 @@ import sys
 import tarfile
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 PACKAGES = Path(__file__).parent / "browser"  # package.json, its lock and .npmrc
 SYSTEM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -28,6 +29,7 @@ FLAGS = (
     "--no-first-run",
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
 )
+SAFELY: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}  # Python 3.11.4 has it
 FONTS = """<?xml version="1.0"?>
 <!DOCTYPE fontconfig SYSTEM "urn:fontconfig:fonts.dtd">
 <fontconfig><dir prefix="relative">.</dir><cachedir prefix="xdg">fontconfig</cachedir></fontconfig>
@@ -90,7 +92,7 @@ def _npm_ci(folder: Path) -> None:
     for name in ("package.json", "package-lock.json", ".npmrc"):
         shutil.copy(PACKAGES / name, folder)
     npm = node().parent.parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
-    path = {"PATH": f"{node().parent}{os.pathsep}{os.environ.get('PATH', '')}"}
+    path = {"PATH": f"{node().parent}{os.pathsep}{os.environ.get('PATH', '')}", "NODE_USE_SYSTEM_CA": "1"}
     command: list[str | Path] = [node(), npm, "ci", "--no-progress", "--loglevel=error"]
     done = subprocess.run(command, cwd=folder, env={**os.environ, **path}, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -106,7 +108,7 @@ def _unpack(packed: Path, folder: Path) -> None:
     program.chmod(0o755)
     for name, target in (("al2023", folder / "al2023"), ("swiftshader", folder), ("fonts", folder / "fonts")):
         with tarfile.open(fileobj=io.BytesIO(_decompressed(packed / f"{name}.tar.br"))) as archive:
-            archive.extractall(target, filter="data")
+            archive.extractall(target, **SAFELY)
     fonts = folder / "fonts"
     inner = fonts / "fonts" if (fonts / "fonts").is_dir() else fonts
     (fonts / "fonts.conf").write_text(FONTS.replace(">.<", f">{inner.relative_to(fonts)}<"))
