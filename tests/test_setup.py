@@ -113,7 +113,7 @@ class Tree:
         self.process = subprocess.Popen(
             [sys.executable, "manage.py", "runall"],
             cwd=ROOT,
-            env=environment(var, PORT=str(self.port), PYTHONUNBUFFERED="1", **variables),
+            env=environment(var, PORT=str(self.port), **variables),
             stdout=self._output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -187,7 +187,7 @@ def test_one_command_starts_everything_and_ctrl_c_ends_it_and_the_data_stays(tmp
         assert answer.url.startswith(f"http://127.0.0.1:{first.port}/accounts/login/")
         assert b"<form" in answer.read()
     assert len(releases_in(var)) > 0
-    assert "@" in first.log.read_text(), "the log-ins of the examples are told"
+    assert "@demo.example" in first.log.read_text(), "the log-ins of the examples are told"
     second_tree = manage("runall", VAR_DIR=str(var), PORT=str(free_port()))
     assert "relcoord already runs with the data in" in second_tree.stderr
 
@@ -204,6 +204,7 @@ def test_one_command_starts_everything_and_ctrl_c_ends_it_and_the_data_stays(tmp
     again.log.write_text("")
     again.wait_until_it_is_up()
     assert releases_in(var) == before
+    assert "@demo.example" in again.log.read_text(), "and told again"
     orphans = again.children()
     again.process.kill()
     again.process.wait()

@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import http.client
+import io
 import os
 import socket
 import sys
@@ -29,7 +30,11 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         check_port(settings.HOST, settings.PORT)
         with only_one(settings.VAR_DIR):
-            self.prepare()
+            try:
+                self.prepare()
+            except KeyboardInterrupt:
+                self.stderr.write("Stopped before it was up.")
+                return
             tree = ProcessTree(programs(), environment=os.environ | {"PYTHONWARNINGS": quiet_celery()})
             try:
                 tree.start()
@@ -48,8 +53,15 @@ class Command(BaseCommand):
         call_command("migrate", verbosity=0, interactive=False)
         if not apps.get_model("checklists", "Template").objects.exists():
             call_command("import_checklist", str(settings.BASE_DIR / "checklists" / "standard.md"), stdout=self.stdout)
-        if settings.DEMO and not apps.get_model("releases", "Release").objects.exists():
-            call_command("demo", stdout=self.stdout)
+        empty = not any(apps.get_model(name).objects.exists() for name in ("releases.Release", "relcoord.User"))
+        if empty and settings.DEMO:
+            self.make_examples()
+
+    def make_examples(self) -> None:
+        told = io.StringIO()
+        call_command("demo", stdout=told)
+        with os.fdopen(os.open(log_ins(), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            file.write(told.getvalue())  # they are told again at each start
 
     def announce(self, tree: ProcessTree) -> None:
         end = time.monotonic() + START_PATIENCE
@@ -57,8 +69,19 @@ class Command(BaseCommand):
             if time.monotonic() > end:
                 raise CommandError(f"The web server gave no answer within {START_PATIENCE} seconds.")
             time.sleep(0.1)
-        if tree.is_up():
-            self.stdout.write(f"\nrelcoord is at {settings.SITE_URL}  (Ctrl-C stops it; data is in {settings.VAR_DIR})")
+        if not tree.is_up():
+            return
+        if log_ins().exists():
+            self.stdout.write(log_ins().read_text())
+        elif not apps.get_model("relcoord", "User").objects.exists():
+            self.stdout.write("Nobody has an account yet. This makes one: python3 dev.py manage createsuperuser")
+        self.stdout.write(f"relcoord is at {settings.SITE_URL}  (Ctrl-C stops it; data is in {settings.VAR_DIR})")
+        self.stdout.flush()
+
+
+def log_ins() -> Path:
+    """Where the log-ins of the examples are kept."""
+    return Path(settings.VAR_DIR) / "demo-log-ins.txt"
 
 
 def programs() -> dict[str, list[str]]:
