@@ -14,6 +14,7 @@ from typing import NamedTuple
 from checklists.blueprints import Kind, RolePlan, SeatPlan, Stage, slug
 from checklists.tminus import Anchor, Offset
 
+LONGEST_LIST = 5_000  # characters a line of attendees may have
 READ_AHEAD = 600  # characters of a guidance that inference looks at
 
 # Roles people commonly write about; looked for only in checklists without a list of roles.
@@ -138,7 +139,7 @@ _REQUIRED = _pattern(r" ?\((?:required|must attend)\)$")
 
 def attendees(line: str) -> tuple[bool, str] | None:
     """Read "Meeting attendees: A, B"; return whether all are required, and the names as they stand."""
-    found = _ATTENDEES.fullmatch(line.strip())
+    found = _ATTENDEES.fullmatch(line.strip()) if len(line) < LONGEST_LIST else None
     return ("optional" not in found["label"].casefold(), found["names"].strip()) if found else None
 
 
