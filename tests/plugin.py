@@ -36,8 +36,11 @@ _connect_ex = socket.socket.connect_ex
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
-    if "PYTEST_XDIST_WORKER" not in os.environ:  # a worker inherits all this
-        _set_the_stage()
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "")
+    if not worker:
+        _set_the_stage()  # a worker inherits it
+    elif os.environ.get("REDIS_URL", "").endswith("/0"):
+        os.environ["REDIS_URL"] = f"{os.environ['REDIS_URL'][:-1]}{int(worker.removeprefix('gw')) % 16}"
     socket.socket.connect = _only_this_machine(_connect)  # type: ignore[method-assign]
     socket.socket.connect_ex = _only_this_machine(_connect_ex)  # type: ignore[method-assign]
 
