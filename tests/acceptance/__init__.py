@@ -1,0 +1,1 @@
+"""Scripts that show the whole product holding, run by hand or by name: too long for every commit."""
