@@ -113,7 +113,9 @@ DATABASES = {"default": embedded.sqlite(VAR_DIR) if EMBEDDED else env.database("
 if not EMBEDDED:
     # A statement that takes longer is a fault, and must not hold a lock; 0 lifts the limit (for long migrations).
     seconds = env.number("DATABASE_STATEMENT_TIMEOUT", default=5)
-    DATABASES["default"]["OPTIONS"]["options"] = f"-c lock_timeout=2s -c statement_timeout={seconds}s"
+    given = DATABASES["default"]["OPTIONS"].pop("options", "")
+    limits = f"-c lock_timeout=2s -c statement_timeout={seconds}s {given}"
+    DATABASES["default"]["OPTIONS"]["options"] = limits.strip()
     DATABASES["default"]["CONN_MAX_AGE"] = 60  # seconds
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
