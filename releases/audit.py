@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.utils import timezone
 
@@ -39,4 +40,11 @@ class Audit:
 def audit(release: Release, record: Record | None = None) -> Audit:
     """Verify the chain of `release` and replay it against its rows; `record` spares building it again."""
     record = record or build(release)
-    return Audit(release.key, len(record.events), record.head, timezone.now(), first_fault(as_data(record)))
+    return Audit(release.key, len(record.events), record.head, timezone.now(), _fault(as_data(record)))
+
+
+def _fault(data: dict[str, Any]) -> Finding | None:
+    try:
+        return first_fault(data)
+    except (KeyError, TypeError, ValueError, AttributeError) as failure:
+        return Finding(0, "an event that no verb writes", "fields as the verbs write them", repr(failure))

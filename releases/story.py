@@ -142,19 +142,31 @@ TABLE: dict[str, Telling] = {
 
 
 def tell(event: Happening, zone: ZoneInfo) -> Told:
-    """Say `event` in one sentence, with times on the wall clock of `zone`. An unknown word is told plainly."""
-    telling = TABLE.get(event.action) or Telling(
-        "release", f"{event.action.replace('.', ' ').replace('_', ' ')}: {{name}}"
-    )
-    fields = _Fields(event, zone)
+    """Say `event` in one sentence, with times on the wall clock of `zone`.
+
+    An unknown word is told plainly, and so is an event whose fields are not what its word promises.
+    """
+    telling = TABLE.get(event.action)
+    try:
+        return _told(event, telling, zone) if telling else _plainly(event, "release")
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return _plainly(event, telling.kind if telling else "release")
+
+
+def _told(event: Happening, telling: Telling, zone: ZoneInfo) -> Told:
     return Told(
         event=event,
         kind=telling.kind,
-        what=_filled(telling.phrase, fields),
-        why=str(event.data.get(telling.why) or "") if telling.why else "",
-        tone=str(event.after.get("call", "")) if telling.tone == "call" else telling.tone,
+        what=_filled(telling.phrase, _Fields(event, zone)),
+        why=str(event.data.get(telling.why) or ""),
+        tone=str(event.after["call"]) if telling.tone == "call" else telling.tone,
         target=_target(event),
     )
+
+
+def _plainly(event: Happening, kind: str) -> Told:
+    words = event.action.replace(".", " ").replace("_", " ")
+    return Told(event, kind, f"{words}: {event.object_name}", why="", tone="", target=_target(event))
 
 
 def actions_of(kind: str) -> list[str]:

@@ -172,6 +172,26 @@ def test_a_changed_instant_of_one_microsecond_is_named(closed):
     assert fault(closed).sequence == 3
 
 
+@pytest.mark.parametrize("field", ["before", "after", "data"])
+@pytest.mark.parametrize("value", [{"status": ["x"], "items": 3, "coordinator": "Ada"}, 7])
+def test_an_event_emptied_and_hashed_anew_still_stops_nobody_from_seeing_it(closed, field, value):
+    from releases import events, story
+    from releases.record import build
+
+    lift_guards()
+    previous = ""
+    for event in closed.events.order_by("sequence"):
+        setattr(event, field, value)
+        event.previous_hash, event.hash = previous, events.digest(events.body(event), previous)
+        event.save(update_fields=[field, "previous_hash", "hash"])
+        previous = event.hash
+    put_back_guards()
+    Release.objects.filter(pk=closed.pk).update(event_head=previous)
+
+    assert fault(closed) is not None
+    assert all(story.tell(event, closed.zone).what for event in build(closed).events)
+
+
 def test_events_cut_off_at_the_end_are_missed(closed):
     lift_guards()
     closed.events.order_by("-sequence")[0].delete()
