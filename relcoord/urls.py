@@ -1,11 +1,16 @@
 """Every address of the site, wiring only."""
 
-from django.conf import settings
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
+from releases.views import account
+
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("releases.urls")),
+    path("settings/", account.settings_page, name="settings"),
+    path("settings/away/", account.absence_add, name="absence_add"),
+    path("settings/away/<int:pk>/end/", account.absence_end, name="absence_end"),
+    path("welcome/<str:token>/", account.welcome, name="invitation"),
     path("checklists/", include("checklists.urls")),
     path("accounts/", include("allauth.urls")),
     path("admin/", admin.site.urls),

@@ -74,7 +74,23 @@ class ProductAdmin(admin.ModelAdmin):
 
 
 for shown in (
-    ActionItem, Assignment, Ballot, Decision, Delegation, Evidence, Heartbeat, Hold, Invitation, Item, Note, Override,
-    Phase, Poll, Rollback, RollbackStep, Seat, Watch,
+    ActionItem,
+    Assignment,
+    Ballot,
+    Decision,
+    Delegation,
+    Evidence,
+    Heartbeat,
+    Hold,
+    Invitation,
+    Item,
+    Note,
+    Override,
+    Phase,
+    Poll,
+    Rollback,
+    RollbackStep,
+    Seat,
+    Watch,
 ):
     admin.site.register(shown, LookOnly)

@@ -129,9 +129,7 @@ def give_items(items: Iterable[Item], role: Role | None, *, by: User) -> int:
         before = {"role": str(row.role) if row.role else ""}
         row.role, row.version = role, row.version + 1
         row.save(update_fields=["role", "version"])
-        events.record(
-            release, "item.given", by=by, on=row, before=before, after={"role": str(role) if role else ""}
-        )
+        events.record(release, "item.given", by=by, on=row, before=before, after={"role": str(role) if role else ""})
         changed += 1
     tasks.look_on_commit()
     return changed

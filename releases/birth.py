@@ -48,9 +48,20 @@ def create_release(
     blueprint = version.blueprint()
     _check(version, blueprint, key, title)
     release = Release(
-        key=key, title=title.strip(), product=product, template_version=version, coordinator=coordinator,
-        restricted=restricted, notes=notes, t_zero=window.t_zero, window_end=window.ends, time_zone=window.zone,
-        t_zero_wall=window.asked_for, created_at=now, created_by=by, demo=demo,
+        key=key,
+        title=title.strip(),
+        product=product,
+        template_version=version,
+        coordinator=coordinator,
+        restricted=restricted,
+        notes=notes,
+        t_zero=window.t_zero,
+        window_end=window.ends,
+        time_zone=window.zone,
+        t_zero_wall=window.asked_for,
+        created_at=now,
+        created_by=by,
+        demo=demo,
     )
     try:
         release.clean_fields()
@@ -62,17 +73,30 @@ def create_release(
     _seat(release, blueprint)
     given = _assign(release, coordinator, holders or {}, by=by)
     events.record(
-        release, "release.created", by=by,
+        release,
+        "release.created",
+        by=by,
         after={
-            "status": release.status, "t_zero": release.t_zero, "window_end": release.window_end,
-            "time_zone": release.time_zone, "schedule_version": 1, "items": {str(i.pk): i.state for i in items},
+            "status": release.status,
+            "t_zero": release.t_zero,
+            "window_end": release.window_end,
+            "time_zone": release.time_zone,
+            "schedule_version": 1,
+            "items": {str(i.pk): i.state for i in items},
         },
-        title=release.title, product=str(product), template=str(version), coordinator=coordinator,
+        title=release.title,
+        product=str(product),
+        template=str(version),
+        coordinator=coordinator,
         holders={role.slug: [person.name for person in named] for role, named in (holders or {}).items()},
     )
     Reminder.objects.owe(
-        Reminder.Kind.ASSIGNED, [person for person in given if person.pk != by.pk], now=now, release=release,
-        due_in=people.COALESCE, by=by.name,
+        Reminder.Kind.ASSIGNED,
+        [person for person in given if person.pk != by.pk],
+        now=now,
+        release=release,
+        due_in=people.COALESCE,
+        by=by.name,
     )
     tasks.look_on_commit()
     return release
@@ -96,8 +120,13 @@ def _copy(release: Release, blueprint: Blueprint) -> list[Item]:
     live = [plan for plan in blueprint.phases if plan.stage != Stage.CONTINGENCY]
     for number, plan in enumerate(live, start=1):
         phase = Phase.objects.create(
-            release=release, position=number, name=plan.name, stage=plan.stage, note=plan.note,
-            opens=str(plan.opens) if plan.opens else "", due=str(plan.due) if plan.due else "",
+            release=release,
+            position=number,
+            name=plan.name,
+            stage=plan.stage,
+            note=plan.note,
+            opens=str(plan.opens) if plan.opens else "",
+            due=str(plan.due) if plan.due else "",
         )
         made += [_item(phase, place, item, roles) for place, item in enumerate(plan.items, start=1)]
     return Item.objects.bulk_create(made)
@@ -105,9 +134,19 @@ def _copy(release: Release, blueprint: Blueprint) -> list[Item]:
 
 def _item(phase: Phase, place: int, plan: ItemPlan, roles: Mapping[str, Role]) -> Item:
     return Item(
-        phase=phase, position=place, title=plan.title, guidance=plan.guidance, role=roles.get(slug(plan.role)),
-        kind=plan.kind, required=plan.required, condition=plan.condition, bound_to_window=plan.bound_to_window,
-        evidence_wanted=plan.evidence_wanted, group=plan.group, watch_min=plan.watch_min, watch_max=plan.watch_max,
+        phase=phase,
+        position=place,
+        title=plan.title,
+        guidance=plan.guidance,
+        role=roles.get(slug(plan.role)),
+        kind=plan.kind,
+        required=plan.required,
+        condition=plan.condition,
+        bound_to_window=plan.bound_to_window,
+        evidence_wanted=plan.evidence_wanted,
+        group=plan.group,
+        watch_min=plan.watch_min,
+        watch_max=plan.watch_max,
     )
 
 
@@ -117,9 +156,7 @@ def _seat(release: Release, blueprint: Blueprint) -> None:
         Seat.objects.create(release=release, role=role, required=plan.required, position=number)
 
 
-def _assign(
-    release: Release, coordinator: User, named: Mapping[Role, Sequence[User]], *, by: User
-) -> list[User]:
+def _assign(release: Release, coordinator: User, named: Mapping[Role, Sequence[User]], *, by: User) -> list[User]:
     now = timezone.now()
     rows = [Assignment(release=release, role=people.coordinator_role(), user=coordinator, by=by, at=now)]
     for role, users in named.items():

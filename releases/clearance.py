@@ -6,7 +6,7 @@ Everything here expects the release locked by its caller.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from checklists.blueprints import Kind, Stage
 from releases import events
@@ -60,8 +60,14 @@ def void_poll(release: Release, reason: str, *, by: User, now: datetime) -> Poll
     poll.state, poll.closed_at, poll.void_reason = Poll.State.VOID, now, reason
     poll.save(update_fields=["state", "closed_at", "void_reason"])
     events.record(
-        release, "poll.voided", by=by, on=poll, before={"state": "open"}, after={"state": "void"},
-        round=poll.round, reason=reason,
+        release,
+        "poll.voided",
+        by=by,
+        on=poll,
+        before={"state": "open"},
+        after={"state": "void"},
+        round=poll.round,
+        reason=reason,
     )
     return poll
 
@@ -118,7 +124,7 @@ def everyone(release: Release) -> list[User]:
     return list(people.values())
 
 
-def tell_everyone(release: Release, kind: str, *, now: datetime, about: str = "", **data: object) -> None:
+def tell_everyone(release: Release, kind: str, *, now: datetime, about: str = "", **data: Any) -> None:
     """Owe one mail of `kind` to everybody on the release."""
     Reminder.objects.owe(kind, everyone(release), now=now, release=release, about=about, **data)
 

@@ -1,4 +1,4 @@
-"""What a verb says when it refuses. Every message is a sentence for the reader; when one is raised nothing was written."""
+"""What a verb says when it refuses: a sentence for the reader. When one is raised nothing was written."""
 
 from __future__ import annotations
 

@@ -108,15 +108,32 @@ def cast_ballot(
     shown = ballots.shown(release)
     poll.ballots.filter(seat=seat, standing=True).update(standing=False)
     ballot = Ballot.objects.create(
-        poll=poll, seat=seat, voter=voter, deputy=deputy, choice=choice, statement=statement.strip(),
-        cast_at=timezone.now(), spoken_by=by if spoken_by_holder else None,
-        schedule_version=release.schedule_version, seen=shown, seen_hash=ballots.hash_of(shown),
+        poll=poll,
+        seat=seat,
+        voter=voter,
+        deputy=deputy,
+        choice=choice,
+        statement=statement.strip(),
+        cast_at=timezone.now(),
+        spoken_by=by if spoken_by_holder else None,
+        schedule_version=release.schedule_version,
+        seen=shown,
+        seen_hash=ballots.hash_of(shown),
     )
     events.record(
-        release, "ballot.cast", by=by, on=ballot,
+        release,
+        "ballot.cast",
+        by=by,
+        on=ballot,
         after={"seat": seat.role.slug, "choice": ballot.choice, "voter": voter.pk, "standing": True},
-        poll=poll.pk, round=poll.round, seat_name=seat.role.name, voter=voter.name, statement=ballot.statement,
-        spoken=ballot.spoken, deputy=deputy.name if deputy else "", seen=ballot.seen_hash,
+        poll=poll.pk,
+        round=poll.round,
+        seat_name=seat.role.name,
+        voter=voter.name,
+        statement=ballot.statement,
+        spoken=ballot.spoken,
+        deputy=deputy.name if deputy else "",
+        seen=ballot.seen_hash,
     )
     if spoken_by_holder:
         Reminder.objects.owe(
@@ -182,9 +199,7 @@ def decide(
     return decision
 
 
-def _check_call(
-    release: Release, call: Call, ready: Readiness, override: str, conditions: Sequence[FollowUp]
-) -> None:
+def _check_call(release: Release, call: Call, ready: Readiness, override: str, conditions: Sequence[FollowUp]) -> None:
     if call == Call.NO_GO:
         return
     if timezone.now() >= release.window_end:
@@ -198,29 +213,49 @@ def _check_call(
         raise NotReady(f"The gate does not hold: {ready.sentence}. A GO needs an override that says why", ready)
 
 
-def _record(
-    release: Release, poll: Poll, call: Call, ready: Readiness, *, by: User, rationale: str
-) -> Decision:
+def _record(release: Release, poll: Poll, call: Call, ready: Readiness, *, by: User, rationale: str) -> Decision:
     """Close the poll with its decision, settle the decision item, move the release."""
     now = timezone.now()
     tally = [
-        {"seat": ballot.seat.role.name, "voter": ballot.voter.name, "choice": ballot.choice,
-         "statement": ballot.statement, "spoken": ballot.spoken, "stale": ballots.staleness(ballot, release)}
+        {
+            "seat": ballot.seat.role.name,
+            "voter": ballot.voter.name,
+            "choice": ballot.choice,
+            "statement": ballot.statement,
+            "spoken": ballot.spoken,
+            "stale": ballots.staleness(ballot, release),
+        }
         for ballot in readiness.standing_ballots(poll).values()
     ]
     gate = {"passed": ready.gate_passed, "hindrances": [hindrance.as_data() for hindrance in ready.hindrances]}
     poll.state, poll.closed_at = Poll.State.DECIDED, now
     poll.save(update_fields=["state", "closed_at"])
     decision = Decision.objects.create(
-        release=release, poll=poll, call=call, rationale=rationale, by=by, at=now,
-        schedule_version=release.schedule_version, gate=gate, tally=tally,
+        release=release,
+        poll=poll,
+        call=call,
+        rationale=rationale,
+        by=by,
+        at=now,
+        schedule_version=release.schedule_version,
+        gate=gate,
+        tally=tally,
     )
     for item in Item.objects.of(release).filter(kind=Kind.DECISION):
         workflow.settle(item, release, by=by, now=now)
     before, after = clearance.move(release, Status.NO_GO if call == Call.NO_GO else Status.CLEARED)
     events.record(
-        release, "decision.recorded", by=by, on=decision, before=before, after=after | {"call": call.value},
-        round=poll.round, poll=poll.pk, rationale=rationale, tally=tally, gate=gate,
+        release,
+        "decision.recorded",
+        by=by,
+        on=decision,
+        before=before,
+        after=after | {"call": call.value},
+        round=poll.round,
+        poll=poll.pk,
+        rationale=rationale,
+        tally=tally,
+        gate=gate,
     )
     clearance.supersede(release, "the decision was made", kinds=(Reminder.Kind.ASKED,))
     return decision
@@ -234,9 +269,7 @@ def _record_override(release: Release, decision: Decision, ready: Readiness, rea
     events.record(release, "override.recorded", by=by, on=row, verb="decide", overrides=named, reason=reason)
 
 
-def _no_go(
-    release: Release, decision: Decision, *, by: User, action_items: Sequence[FollowUp], then: Next
-) -> Decision:
+def _no_go(release: Release, decision: Decision, *, by: User, action_items: Sequence[FollowUp], then: Next) -> Decision:
     """What follows a NO-GO, in the same transaction: action items, the mail, and T-0 anew, the same, or not yet."""
     for entry in action_items:
         _follow_up(release, entry, ActionItem.Source.NO_GO, by=by, decision=decision)
@@ -256,8 +289,14 @@ def _then(release: Release, then: Next, *, by: User, reason: str) -> None:
 def _tell_decision(release: Release, decision: Decision, *, by: User) -> None:
     """The mail carries the chain's sequence and head, so that a record can be checked against it years later."""
     clearance.tell_everyone(
-        release, Reminder.Kind.DECISION, now=decision.at, about=f"decision:{decision.pk}",
-        decision=decision.pk, by=by.name, sequence=release.event_sequence, head=release.event_head,
+        release,
+        Reminder.Kind.DECISION,
+        now=decision.at,
+        about=f"decision:{decision.pk}",
+        decision=decision.pk,
+        by=by.name,
+        sequence=release.event_sequence,
+        head=release.event_head,
     )
     tasks.look_on_commit()
 
@@ -268,13 +307,25 @@ def _follow_up(
     if not entry.title.strip():
         raise DomainError("Each action item says what has to happen")
     row = ActionItem.objects.create(
-        release=release, source=source, blocks=entry.blocks, title=entry.title.strip()[:300], owner=entry.owner,
-        due_at=entry.due_at, decision=decision,
+        release=release,
+        source=source,
+        blocks=entry.blocks,
+        title=entry.title.strip()[:300],
+        owner=entry.owner,
+        due_at=entry.due_at,
+        decision=decision,
     )
     release.forget()
     events.record(
-        release, "action.created", by=by, on=row, after={"state": "open"}, source=source.value,
-        blocks=row.blocks, owner=entry.owner, due_at=row.due_at,
+        release,
+        "action.created",
+        by=by,
+        on=row,
+        after={"state": "open"},
+        source=source.value,
+        blocks=row.blocks,
+        owner=entry.owner,
+        due_at=row.due_at,
     )
     return row
 
@@ -291,7 +342,7 @@ def add_action(release: Release, entry: FollowUp, *, by: User) -> ActionItem:
 
 @transaction.atomic
 def settle_action(row: ActionItem, state: ActionItem.State, *, by: User, reason: str = "") -> ActionItem:
-    """Mark an action item done (its owner or the coordinator), waived (the coordinator, with a reason) or open again."""
+    """Mark it done (its owner or the coordinator), waived (the coordinator, with a reason) or open again."""
     release = Release.objects.lock(row.release)
     row = ActionItem.objects.select_related("owner").get(pk=row.pk)
     permissions.require(by, "waive_action" if state == "waived" else "settle_action", release, on=row)
@@ -345,9 +396,7 @@ def withdraw_go(
     clearance.end_decision(release, reason.strip(), by=by, now=now)
     before, after = clearance.move(release, Status.NO_GO)
     events.record(release, "release.go_withdrawn", by=by, before=before, after=after, reason=reason.strip())
-    clearance.tell_everyone(
-        release, Reminder.Kind.WITHDRAWN, now=now, what="GO", reason=reason.strip(), by=by.name
-    )
+    clearance.tell_everyone(release, Reminder.Kind.WITHDRAWN, now=now, what="GO", reason=reason.strip(), by=by.name)
     for entry in action_items:
         _follow_up(release, entry, ActionItem.Source.NO_GO, by=by)
     _then(release, then or Next(), by=by, reason=reason.strip())

@@ -34,9 +34,7 @@ def act(
         return Item.objects.select_related("phase__release", "role").get(pk=item.pk)
     if done and item.kind == Kind.WATCH:
         return start_watch(item, by=by).item
-    return ticking.set_done(
-        item, done, by=by, version=version, on_behalf=on_behalf, revoke=revoke, proof=proof
-    )
+    return ticking.set_done(item, done, by=by, version=version, on_behalf=on_behalf, revoke=revoke, proof=proof)
 
 
 @transaction.atomic

@@ -69,7 +69,11 @@ def transfer(release: Release, to: User, *, by: User, reason: str = "") -> Relea
     former = release.coordinator
     _set_coordinator(release, to, by=by)
     events.record(
-        release, "coordinator.transferred", by=by, before={"coordinator": former}, after={"coordinator": to},
+        release,
+        "coordinator.transferred",
+        by=by,
+        before={"coordinator": former},
+        after={"coordinator": to},
         reason=reason,
     )
     _tell_assigned(release, to, by=by)
@@ -89,7 +93,11 @@ def take_over(release: Release, reason: str, *, by: User) -> Release:
     former = release.coordinator
     _set_coordinator(release, by, by=by)
     events.record(
-        release, "coordinator.taken_over", by=by, before={"coordinator": former}, after={"coordinator": by},
+        release,
+        "coordinator.taken_over",
+        by=by,
+        before={"coordinator": former},
+        after={"coordinator": by},
         reason=reason.strip(),
     )
     Reminder.objects.owe(
@@ -140,13 +148,21 @@ def delegate(user: User, deputy: User, starts_on: date, ends_on: date, *, by: Us
     if ends_on < timezone.localdate() - timedelta(days=1):
         raise DomainError("That absence is over already")
     row = Delegation.objects.create(
-        user=user, deputy=deputy, starts_on=starts_on, ends_on=ends_on, reason=reason.strip(),
+        user=user,
+        deputy=deputy,
+        starts_on=starts_on,
+        ends_on=ends_on,
+        reason=reason.strip(),
         created_at=timezone.now(),
     )
     for release in Release.objects.in_flight().filter(assignments__user=user).distinct().order_by("pk"):
         release = Release.objects.lock(release)
         events.record(
-            release, "absence.named", by=by, on=user, after={"deputy": deputy, "from": starts_on, "to": ends_on},
+            release,
+            "absence.named",
+            by=by,
+            on=user,
+            after={"deputy": deputy, "from": starts_on, "to": ends_on},
             reason=reason.strip(),
         )
     return row

@@ -172,7 +172,9 @@ def close(release: Release) -> Readiness:
     found = _state(release, Status.DEPLOYED, f"{release.key} is not deployed")
     found += _stage(release, Stage.POST_DEPLOYMENT, "the checklist has no post-deployment item")
     found += [
-        Hindrance("item", f"the watch “{watch.item}” is running", watch.item_id, tuple(holders(release, watch.item.role)))
+        Hindrance(
+            "item", f"the watch “{watch.item}” is running", watch.item_id, tuple(holders(release, watch.item.role))
+        )
         for watch in Watch.objects.filter(item__phase__release=release, ended_at=None).select_related("item__role")
     ]
     return Readiness("close", tuple(found + _actions(release, ActionItem.Blocks.CLOSE)))

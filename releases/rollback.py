@@ -69,12 +69,25 @@ def trigger(release: Release, seen: str, *, by: User, noticed_at: datetime | Non
     came_from = release.status
     before, after = clearance.move(release, Status.ROLLING_BACK)
     row = Rollback.objects.create(
-        release=release, number=release.rollbacks.count() + 1, came_from=came_from, seen=seen.strip(),
-        noticed_at=noticed_at, triggered_at=now, triggered_by=by, in_charge=by,
+        release=release,
+        number=release.rollbacks.count() + 1,
+        came_from=came_from,
+        seen=seen.strip(),
+        noticed_at=noticed_at,
+        triggered_at=now,
+        triggered_by=by,
+        in_charge=by,
     )
     _copy_steps(row)
     events.record(
-        release, "rollback.triggered", by=by, on=row, before=before, after=after, seen=row.seen, number=row.number,
+        release,
+        "rollback.triggered",
+        by=by,
+        on=row,
+        before=before,
+        after=after,
+        seen=row.seen,
+        number=row.number,
         steps=[step.title for step in row.steps.all()],
     )
     _end_watches(release, by=by, now=now)
@@ -91,8 +104,13 @@ def _copy_steps(row: Rollback) -> None:
     ordered = plans.select_related("role").order_by("phase__position", "position")
     steps = [
         RollbackStep(
-            rollback=row, position=number, title=plan.title, guidance=plan.guidance, role=plan.role,
-            kind=Kind.STEP, part=part_of(plan.title),
+            rollback=row,
+            position=number,
+            title=plan.title,
+            guidance=plan.guidance,
+            role=plan.role,
+            kind=Kind.STEP,
+            part=part_of(plan.title),
         )
         for number, plan in enumerate(ordered, start=1)
     ]
@@ -125,9 +143,7 @@ def _tell_start(release: Release, row: Rollback, *, by: User, now: datetime) -> 
 
 
 @transaction.atomic
-def record_severity(
-    row: Rollback, severity: Severity, path: Path, *, by: User, note: str = ""
-) -> Rollback:
+def record_severity(row: Rollback, severity: Severity, path: Path, *, by: User, note: str = "") -> Rollback:
     """Record how bad it is and which way: roll back, or hotfix, which marks the execution as not needed."""
     row = _take(row, by)
     step = _current(row, Part.ASSESS)
@@ -220,7 +236,7 @@ def finish(row: Rollback, *, by: User, review_on: date, review_owner: User) -> R
         _settle(step, RollbackStep.State.DONE, f"Review on {review_on:%d %b %Y}", by=by, now=now)
     row.review_on, row.review_owner, row.ended_at, row.ended_by = review_on, review_owner, now, by
     row.save(update_fields=["review_on", "review_owner", "ended_at", "ended_by"])
-    _owe_review(release, row, by=by)
+    _owe_review(release, row, review_on, review_owner, by=by)
     _leave(release, row, by=by, now=now)
     clearance.tell_everyone(
         release, Reminder.Kind.ROLLBACK_ENDED, now=now, about=f"rollback:{row.pk}", rollback=row.pk, by=by.name
@@ -229,16 +245,27 @@ def finish(row: Rollback, *, by: User, review_on: date, review_owner: User) -> R
     return row
 
 
-def _owe_review(release: Release, row: Rollback, *, by: User) -> None:
-    assert row.review_on and row.review_owner
-    due = datetime.combine(row.review_on + timedelta(days=1), time.min, tzinfo=release.zone)
+def _owe_review(release: Release, row: Rollback, review_on: date, owner: User, *, by: User) -> None:
+    due = datetime.combine(review_on + timedelta(days=1), time.min, tzinfo=release.zone)
     action = ActionItem.objects.create(
-        release=release, rollback=row, source=ActionItem.Source.REVIEW, blocks=ActionItem.Blocks.NOTHING,
-        title=f"Post-incident review of rollback {row.number}", owner=row.review_owner, due_at=due,
+        release=release,
+        rollback=row,
+        source=ActionItem.Source.REVIEW,
+        blocks=ActionItem.Blocks.NOTHING,
+        title=f"Post-incident review of rollback {row.number}",
+        owner=owner,
+        due_at=due,
     )
     events.record(
-        release, "action.created", by=by, on=action, after={"state": "open"}, source="review", blocks="nothing",
-        owner=row.review_owner, due_at=due,
+        release,
+        "action.created",
+        by=by,
+        on=action,
+        after={"state": "open"},
+        source="review",
+        blocks="nothing",
+        owner=owner,
+        due_at=due,
     )
 
 
@@ -249,9 +276,18 @@ def _leave(release: Release, row: Rollback, *, by: User, now: datetime) -> None:
         release.save(update_fields=["ended_at"])
     before, after = clearance.move(release, to)
     events.record(
-        release, "rollback.finished", by=by, on=row, before=before, after=after, path=row.path,
-        review_on=row.review_on, review_owner=row.review_owner, minutes_to_detect=row.minutes_to_detect,
-        minutes_to_decide=row.minutes_to_decide, minutes_to_restore=row.minutes_to_restore,
+        release,
+        "rollback.finished",
+        by=by,
+        on=row,
+        before=before,
+        after=after,
+        path=row.path,
+        review_on=row.review_on,
+        review_owner=row.review_owner,
+        minutes_to_detect=row.minutes_to_detect,
+        minutes_to_decide=row.minutes_to_decide,
+        minutes_to_restore=row.minutes_to_restore,
     )
     if to in (Status.DEPLOYING, Status.DEPLOYED):
         restart_watch(release, by=by, now=now)
@@ -291,6 +327,11 @@ def _settle(step: RollbackStep, state: RollbackStep.State, note: str, *, by: Use
     step.state, step.state_by, step.state_at, step.note = state, by, now, note
     step.save(update_fields=["state", "state_by", "state_at", "note"])
     events.record(
-        step.rollback.release, "rollback.step", by=by, on=step, before=before,
-        after={"state": state.value}, note=note,
+        step.rollback.release,
+        "rollback.step",
+        by=by,
+        on=step,
+        before=before,
+        after={"state": state.value},
+        note=note,
     )

@@ -269,9 +269,7 @@ def _with_reason(
     return _write(item, state, reason.strip(), by=by, revoke=revoke)
 
 
-def _write(
-    item: Item, state: State, reason: str, *, by: User, acted_for: str = "", revoke: str = ""
-) -> Item:
+def _write(item: Item, state: State, reason: str, *, by: User, acted_for: str = "", revoke: str = "") -> Item:
     """Write the new state with its event; take a GO back where the change undoes what it stood on."""
     release, before = item.release, {"state": item.state}
     came_open = item.settled and state not in SETTLED
@@ -282,9 +280,7 @@ def _write(
         item.state_reason = ""
     item.save(update_fields=["state", "state_reason", "state_by", "state_at", "state_for", "version"])
     extra = {key: value for key, value in {"reason": reason, "for": acted_for}.items() if value}
-    events.record(
-        release, _ACTION[state], by=by, on=item, before=before, after={"state": state.value}, **extra
-    )
+    events.record(release, _ACTION[state], by=by, on=item, before=before, after={"state": state.value}, **extra)
     if item.stands_before_go and (came_open or newly_blocked):
         revoke_if_cleared(item, revoke, by=by)
     follow(release)
@@ -322,6 +318,4 @@ def follow(release: Release) -> None:
             before, row.state, row.state_at, row.state_by = {"state": row.state}, wanted, timezone.now(), None
             row.version += 1
             row.save(update_fields=["state", "state_at", "state_by", "version"])
-            events.record(
-                release, "item.followed", by=None, on=row, before=before, after={"state": wanted.value}
-            )
+            events.record(release, "item.followed", by=None, on=row, before=before, after={"state": wanted.value})

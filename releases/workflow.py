@@ -34,7 +34,7 @@ SPEAKS_OF_THE_PLAN = (Reminder.Kind.MARK, Reminder.Kind.ALARM, Reminder.Kind.ASK
 
 @dataclass(frozen=True)
 class Window:
-    """A planned deployment window: two instants, the zone whose wall clock the plan follows, the wall time asked for."""
+    """A planned window: two instants, the zone whose wall clock the plan follows, the wall time asked for."""
 
     t_zero: datetime
     ends: datetime
@@ -118,16 +118,20 @@ def apply_schedule(release: Release, window: Window, *, by: User, reason: str) -
     release.time_zone, release.t_zero_wall = window.zone, window.asked_for
     release.schedule_version += 1
     release.status = Status.PREPARING
-    release.save(
-        update_fields=["t_zero", "window_end", "time_zone", "t_zero_wall", "schedule_version", "status"]
-    )
+    release.save(update_fields=["t_zero", "window_end", "time_zone", "t_zero_wall", "schedule_version", "status"])
     release.forget()
     events.record(release, "release.rescheduled", by=by, before=before, after=_schedule(release), reason=reason)
     _reopen_after(release, left, moved=before["t_zero"] != release.t_zero, by=by, now=now)
     clearance.supersede(release, "the release moved", kinds=SPEAKS_OF_THE_PLAN)
     clearance.tell_everyone(
-        release, Reminder.Kind.RESCHEDULED, now=now, reason=reason, by=by.name,
-        was=before["t_zero"].isoformat(), now_at=release.t_zero.isoformat(), was_zone=before["time_zone"],
+        release,
+        Reminder.Kind.RESCHEDULED,
+        now=now,
+        reason=reason,
+        by=by.name,
+        was=before["t_zero"].isoformat(),
+        now_at=release.t_zero.isoformat(),
+        was_zone=before["time_zone"],
     )
     tasks.look_on_commit()
     return release
@@ -203,7 +207,12 @@ def start_deployment(release: Release, *, by: User, override: str = "") -> Relea
     if not ready.gate_passed:
         named = [hindrance.as_data() for hindrance in ready.hindrances]
         row = Override.objects.create(
-            release=release, verb="start", overrides=named, reason=override.strip(), by=by, at=now,
+            release=release,
+            verb="start",
+            overrides=named,
+            reason=override.strip(),
+            by=by,
+            at=now,
             decision=clearance.standing_decision(release),
         )
         events.record(release, "override.recorded", by=by, on=row, verb="start", overrides=named, reason=row.reason)
@@ -273,7 +282,9 @@ def cancel(release: Release, reason: str, *, by: User) -> Release:
     release = Release.objects.lock(release)
     permissions.require(by, "cancel", release)
     if release.status not in BEFORE_START:
-        raise DomainError(f"{release.key} is {release.state.label.lower()}; only a release before its start is cancelled")
+        raise DomainError(
+            f"{release.key} is {release.state.label.lower()}; only a release before its start is cancelled"
+        )
     if not reason.strip():
         raise DomainError("Say why it is cancelled")
     now = timezone.now()

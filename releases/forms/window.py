@@ -23,9 +23,21 @@ from releases.workflow import Window
 LONGEST = timedelta(days=14)  # a longer window is a typing error
 OVER_NIGHT = timedelta(hours=12)  # an end earlier on the clock than T-0 means the next day up to here
 COMMON = (
-    "UTC", "Europe/London", "Europe/Berlin", "Europe/Paris", "Europe/Helsinki", "America/New_York", "America/Chicago",
-    "America/Denver", "America/Los_Angeles", "America/Sao_Paulo", "Asia/Kolkata", "Asia/Singapore", "Asia/Shanghai",
-    "Asia/Tokyo", "Australia/Sydney",
+    "UTC",
+    "Europe/London",
+    "Europe/Berlin",
+    "Europe/Paris",
+    "Europe/Helsinki",
+    "America/New_York",
+    "America/Chicago",
+    "America/Denver",
+    "America/Los_Angeles",
+    "America/Sao_Paulo",
+    "Asia/Kolkata",
+    "Asia/Singapore",
+    "Asia/Shanghai",
+    "Asia/Tokyo",
+    "Australia/Sydney",
 )
 _DAY = re.compile(r"(?P<day>\d{4}-\d{2}-\d{2})[ T]+(?P<clock>\S+)")
 _CLOCK = re.compile(r"(\d{1,2})[:.h](\d{2})")
@@ -76,21 +88,27 @@ class WindowForm(forms.Form):
     """
 
     day = forms.DateField(
-        label="Day of T-0", input_formats=["%Y-%m-%d", "%d.%m.%Y", "%d %b %Y"],
+        label="Day of T-0",
+        input_formats=["%Y-%m-%d", "%d.%m.%Y", "%d %b %Y"],
         widget=forms.DateInput(format="%Y-%m-%d", attrs={"type": "date"}),
         error_messages={"required": "Say the day.", "invalid": "Write the day like 2026-11-26."},
     )
     at = forms.TimeField(
-        label="T-0", input_formats=["%H:%M", "%H:%M:%S", "%H.%M"],
+        label="T-0",
+        input_formats=["%H:%M", "%H:%M:%S", "%H.%M"],
         widget=forms.TimeInput(format="%H:%M", attrs={"type": "time"}),
         error_messages={"required": "Say the time.", "invalid": "Write the time like 14:00."},
     )
     zone = forms.CharField(
-        label="Time zone", max_length=64, error_messages={"required": "Say whose wall clock this is."},
+        label="Time zone",
+        max_length=64,
+        error_messages={"required": "Say whose wall clock this is."},
         widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
     )
     ends = forms.CharField(
-        label="Window ends", max_length=40, help_text="A time (15:30) or a length (2 h, 90 min)",
+        label="Window ends",
+        max_length=40,
+        help_text="A time (15:30) or a length (2 h, 90 min)",
         error_messages={"required": "Say when the window ends, or how long it is."},
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )
@@ -165,7 +183,8 @@ class WindowForm(forms.Form):
         found = _CLOCK.fullmatch(with_day["clock"] if with_day else said.strip())
         try:
             wall = datetime.combine(
-                date.fromisoformat(with_day["day"]) if with_day else day, time(int(found[1]), int(found[2]))  # type: ignore[index]
+                date.fromisoformat(with_day["day"]) if with_day else day,
+                time(int(found[1]), int(found[2])),  # type: ignore[index]
             )
         except (TypeError, ValueError):
             self.add_error("ends", "Write a time (15:30), a day and a time (2026-11-27 01:00) or a length (2 h).")
@@ -176,8 +195,11 @@ class WindowForm(forms.Form):
         if wall + timedelta(days=1) - begins <= OVER_NIGHT and wall != begins:
             return wall + timedelta(days=1)
         tomorrow = f"{wall + timedelta(days=1):%Y-%m-%d %H:%M}"
-        self.add_error("ends", f"The window ends before it begins: {wall:%H:%M} is not after {begins:%H:%M}. "
-                               f"For the day after write {tomorrow}.")
+        self.add_error(
+            "ends",
+            f"The window ends before it begins: {wall:%H:%M} is not after {begins:%H:%M}. "
+            f"For the day after write {tomorrow}.",
+        )
         return None
 
     def _meant(
@@ -190,7 +212,9 @@ class WindowForm(forms.Form):
             return choices[0]
         self.asks.add(field)
         self.fields[field] = forms.ChoiceField(
-            required=False, widget=forms.RadioSelect, choices=list(_offered(kind, choices, zone)),
+            required=False,
+            widget=forms.RadioSelect,
+            choices=list(_offered(kind, choices, zone)),
             label=f"Which {wall:%H:%M} is meant" if kind is WallKind.AMBIGUOUS else "What is meant instead",
         )
         answer = data.get(field)

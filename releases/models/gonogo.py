@@ -45,8 +45,6 @@ class Poll(models.Model):
     closed_at = models.DateTimeField(null=True, blank=True)
     void_reason = models.TextField(blank=True)
 
-    ballots: models.Manager[Ballot]
-
     class Meta:
         ordering: ClassVar = ["round"]
         constraints: ClassVar = [
@@ -207,8 +205,10 @@ class ActionItem(models.Model):
     class Meta:
         ordering: ClassVar = ["due_at", "pk"]
         constraints: ClassVar = [
-            models.CheckConstraint(condition=Q(blocks__in=["poll", "start", "finish", "close", "nothing"]),
-                                   name="action_item_blocks_something_known"),
+            models.CheckConstraint(
+                condition=Q(blocks__in=["poll", "start", "finish", "close", "nothing"]),
+                name="action_item_blocks_something_known",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -77,10 +77,6 @@ class Item(ItemText):
 
     objects = ItemQuerySet.as_manager()
 
-    evidence: models.Manager[Evidence]
-    notes: models.Manager[Note]
-    watches: models.Manager[Watch]
-
     class Meta(ItemText.Meta):
         indexes: ClassVar = [models.Index(fields=["phase", "state"], name="item_by_phase_and_state")]
         constraints: ClassVar = [

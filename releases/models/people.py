@@ -42,7 +42,7 @@ class DelegationQuerySet(models.QuerySet["Delegation"]):
 
 
 class Delegation(models.Model):
-    """A dated absence and the deputy who may act in it, in every role the person holds. Days are whole and inclusive."""
+    """A dated absence and the deputy who may act in it, in every role the person holds. Both days are included."""
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="absences")
     deputy = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="deputizes")

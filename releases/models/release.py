@@ -22,10 +22,7 @@ from checklists.tminus import Anchor, Offset, due_at
 
 if TYPE_CHECKING:
     from relcoord.models import User
-    from releases.models.gonogo import Poll
     from releases.models.item import Item
-    from releases.models.people import Assignment
-    from releases.models.rollback import Rollback
 
 
 class Status(models.TextChoices):
@@ -161,12 +158,6 @@ class Release(models.Model):
 
     objects = ReleaseQuerySet.as_manager()
 
-    # for mypy: reverse relations used across modules
-    phases: models.Manager[Phase]
-    assignments: models.Manager[Assignment]
-    polls: models.Manager[Poll]
-    rollbacks: models.Manager[Rollback]
-
     class Meta:
         ordering: ClassVar = ["t_zero", "key"]
         indexes: ClassVar = [models.Index(fields=["status", "t_zero"], name="release_by_status_and_time")]
@@ -281,8 +272,6 @@ class Phase(PhaseText):
     """A live phase, copied at birth. A contingency is not among them: `rollback` copies it from the version."""
 
     release = models.ForeignKey(Release, models.CASCADE, related_name="phases")
-
-    items: models.Manager[Item]
 
     class Meta(PhaseText.Meta):
         constraints: ClassVar = [models.UniqueConstraint(fields=["release", "position"], name="live_phase_place_once")]

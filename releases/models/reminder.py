@@ -51,7 +51,7 @@ class ReminderQuerySet(models.QuerySet["Reminder"]):
             )
             for person in people.values()
         ]
-        return self.bulk_create(rows)
+        return list(Reminder.objects.bulk_create(rows))
 
     def planned(self) -> ReminderQuerySet:
         return self.filter(state=Reminder.State.PLANNED)
@@ -110,7 +110,7 @@ class Reminder(models.Model):
     next_attempt_at = models.DateTimeField(null=True, blank=True)
     lease_until = models.DateTimeField(null=True, blank=True)
     lease_token = models.CharField(max_length=32, blank=True, default="")
-    message_id = models.CharField(max_length=200, unique=True, null=True, blank=True)  # noqa: DJ001  set from the pk
+    message_id = models.CharField(max_length=200, unique=True, null=True, blank=True)
     subject = models.CharField(max_length=300, blank=True, default="")
     smtp_reply = models.CharField(max_length=500, blank=True, default="")
     sent_at = models.DateTimeField(null=True, blank=True)

@@ -134,8 +134,8 @@ def sorry(request: HtmxRequest, refusal: DomainError, release: Release) -> HttpR
 
 
 def toast(request: HtmxRequest, sentence: str, *, status: int) -> HttpResponse:
-    """A sentence into `#toasts`, whatever the request wanted to swap."""
-    answer = render(request, "partials/_toast.html", {"sentence": sentence, "kind": "error"}, status=status)
-    answer["HX-Retarget"] = "#toasts"
-    answer["HX-Reswap"] = "beforeend"
+    """A sentence among the toasts; nothing else of the page is swapped, so nothing typed is lost."""
+    messages.error(request, sentence)
+    answer = render(request, "partials/_messages.html", status=status)
+    answer["HX-Reswap"] = "none"
     return answer

@@ -17,7 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-LEFT_OUT = shutil.ignore_patterns(".git", ".venv", "var", "node_modules", "__pycache__", ".*_cache", ".hypothesis", "docs")
+LEFT_OUT = shutil.ignore_patterns(
+    ".git", ".venv", "var", "node_modules", "__pycache__", ".*_cache", ".hypothesis", "docs"
+)
 
 
 @dataclass(frozen=True)
@@ -91,10 +93,8 @@ FAULTS = (
     Fault(
         "act on GET",
         "releases/views/base.py",
-        "        @require_POST\n        @wraps(view)\n        def page(request: HtmxRequest, key: str, **rest: Any) -> HttpResponse:\n"
-        "            release = find(request, key)\n            try:\n                return _once",
-        "        @wraps(view)\n        def page(request: HtmxRequest, key: str, **rest: Any) -> HttpResponse:\n"
-        "            release = find(request, key)\n            try:\n                return _once",
+        "        @needs(verb)\n        @require_POST\n",
+        "        @needs(verb)\n",
         ("tests/flows/test_addresses.py",),
     ),
     Fault(
@@ -133,12 +133,18 @@ def caught(fault: Fault) -> tuple[bool, str]:
         source.write_text(text.replace(fault.old, fault.new), encoding="utf-8")
         found = subprocess.run(
             [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *fault.tests],
-            cwd=copy, capture_output=True, text=True, timeout=600, check=False,
+            cwd=copy,
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=False,
             env={**os.environ, "TEST_DATABASE": "postgres", "VAR_DIR": str(Path(folder) / "var")},
         )
         lines = [line for line in found.stdout.splitlines() if line.strip()]
         failed = found.returncode == 1 and any(line.startswith("FAILED") for line in lines)
-        return failed, next((line for line in lines if line.startswith("FAILED")), lines[-1] if lines else found.stderr[-200:])
+        return failed, next(
+            (line for line in lines if line.startswith("FAILED")), lines[-1] if lines else found.stderr[-200:]
+        )
 
 
 if __name__ == "__main__":

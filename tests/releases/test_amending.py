@@ -100,9 +100,7 @@ def test_an_edit_is_recorded_with_before_and_after(release: Release, cast: Cast)
     assert (event.before, event.after) == ({"title": "Order cake"}, {"title": "Order pie"})
 
 
-def test_an_item_is_late_past_its_due_moment_and_never_while_the_clock_is_stopped(
-    release: Release, cast: Cast
-) -> None:
+def test_an_item_is_late_past_its_due_moment_and_never_while_the_clock_is_stopped(release: Release, cast: Cast) -> None:
     def late() -> bool:
         now_fresh = fresh(release)
         moments = next(m for m in now_fresh.plan if m.phase.name == "Readiness")

@@ -56,7 +56,11 @@ def test_there_is_one_open_poll_a_release_in_the_database_too(polling: Release, 
 
 def test_an_open_action_item_of_a_no_go_blocks_the_next_poll(polling: Release, cast: Cast) -> None:
     gonogo.decide(
-        polling, Call.NO_GO, by=cast.ada, rationale="two queries fail", action_items=[follow_up(cast)],
+        polling,
+        Call.NO_GO,
+        by=cast.ada,
+        rationale="two queries fail",
+        action_items=[follow_up(cast)],
         then=Next(window=window(timedelta(days=5))),
     )
     with pytest.raises(NotReady, match="Rebuild the index"):
@@ -285,7 +289,10 @@ def test_an_override_names_everything_it_goes_against(polling: Release, cast: Ca
     decision = gonogo.decide(polling, Call.GO, by=cast.ada, rationale="ship", override="a security fix cannot wait")
     kinds = [(entry["kind"], entry["words"]) for entry in decision.overrides.get().overrides]
     assert kinds == [
-        ("item", "All PRs merged"), ("seat", "Release Coordinator"), ("seat", "Project Manager"), ("seat", "QA Lead"),
+        ("item", "All PRs merged"),
+        ("seat", "Release Coordinator"),
+        ("seat", "Project Manager"),
+        ("seat", "QA Lead"),
     ]
 
 
@@ -337,7 +344,10 @@ def test_a_conditional_go_needs_a_condition_with_owner_due_and_verb(polling: Rel
         gonogo.decide(polling, Call.CONDITIONAL_GO, by=cast.ada, rationale="if the index is rebuilt")
     with pytest.raises(DomainError, match="choose which"):
         gonogo.decide(
-            polling, Call.CONDITIONAL_GO, by=cast.ada, rationale="if the index is rebuilt",
+            polling,
+            Call.CONDITIONAL_GO,
+            by=cast.ada,
+            rationale="if the index is rebuilt",
             conditions=[follow_up(cast, blocks="poll")],
         )
 
@@ -345,7 +355,10 @@ def test_a_conditional_go_needs_a_condition_with_owner_due_and_verb(polling: Rel
 def test_a_condition_holds_its_verb_until_done_or_waived(polling: Release, cast: Cast) -> None:
     vote_go(polling)
     gonogo.decide(
-        polling, Call.CONDITIONAL_GO, by=cast.ada, rationale="if the index is rebuilt",
+        polling,
+        Call.CONDITIONAL_GO,
+        by=cast.ada,
+        rationale="if the index is rebuilt",
         conditions=[follow_up(cast, blocks="start")],
     )
     with pytest.raises(NotReady, match="Rebuild the index"):
@@ -367,7 +380,11 @@ def test_a_condition_holds_its_verb_until_done_or_waived(polling: Release, cast:
 def test_no_go_records_reasons_action_items_and_the_new_t_zero_in_one(polling: Release, cast: Cast) -> None:
     later = window(timedelta(days=6))
     gonogo.decide(
-        polling, Call.NO_GO, by=cast.ada, rationale="two queries fail", action_items=[follow_up(cast)],
+        polling,
+        Call.NO_GO,
+        by=cast.ada,
+        rationale="two queries fail",
+        action_items=[follow_up(cast)],
         then=Next(window=later),
     )
     after = fresh(polling)
@@ -380,7 +397,11 @@ def test_a_no_go_with_a_bad_part_writes_nothing_at_all(polling: Release, cast: C
     events = polling.events.count()
     with pytest.raises(DomainError, match="past"):
         gonogo.decide(
-            polling, Call.NO_GO, by=cast.ada, rationale="two queries fail", action_items=[follow_up(cast)],
+            polling,
+            Call.NO_GO,
+            by=cast.ada,
+            rationale="two queries fail",
+            action_items=[follow_up(cast)],
             then=Next(window=window(timedelta(days=-1))),
         )
     assert (fresh(polling).status, polling.events.count()) == (Status.POLLING, events)
@@ -427,15 +448,18 @@ def test_withdrawing_a_go_leads_to_no_go_and_edits_no_decision(release: Release,
     assert release.action_items.get().blocks == "poll"
 
 
-def test_there_is_one_standing_decision_a_schedule_version_in_the_database_too(
-    release: Release, cast: Cast
-) -> None:
+def test_there_is_one_standing_decision_a_schedule_version_in_the_database_too(release: Release, cast: Cast) -> None:
     release = bring_to(release, Status.CLEARED)
     poll = Poll.objects.create(
         release=release, round=2, state="decided", schedule_version=1, opened_at=timezone.now(), opened_by=cast.ada
     )
     with pytest.raises(IntegrityError), transaction.atomic():
         Decision.objects.create(
-            release=release, poll=poll, call="go", rationale="again", by=cast.ada, at=timezone.now(),
+            release=release,
+            poll=poll,
+            call="go",
+            rationale="again",
+            by=cast.ada,
+            at=timezone.now(),
             schedule_version=1,
         )

@@ -64,9 +64,7 @@ def test_a_transfer_moves_column_and_assignment_together(release: Release, cast:
 
 
 @pytest.mark.parametrize("who", ["dana", "sam", "gus"])
-def test_project_manager_deputy_and_staff_may_take_over_with_a_reason(
-    who: str, release: Release, cast: Cast
-) -> None:
+def test_project_manager_deputy_and_staff_may_take_over_with_a_reason(who: str, release: Release, cast: Cast) -> None:
     today = timezone.localdate()
     people.delegate(cast.ada, cast.gus, today, today, by=cast.ada)
     person = getattr(cast, who)

@@ -22,7 +22,12 @@ def running(release: Release, cast: Cast) -> Rollback:
 
 def test_a_trigger_copies_the_steps_and_tells_everyone_at_once(running: Rollback, cast: Cast) -> None:
     assert [step.part for step in running.steps.all()] == [
-        Part.TRIGGER, Part.ASSESS, Part.EXECUTE, Part.VERIFY, Part.COMMUNICATE, Part.REVIEW,
+        Part.TRIGGER,
+        Part.ASSESS,
+        Part.EXECUTE,
+        Part.VERIFY,
+        Part.COMMUNICATE,
+        Part.REVIEW,
     ]
     first = running.steps.all()[0]
     assert first.state == "done"

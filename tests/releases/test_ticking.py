@@ -127,7 +127,11 @@ def test_a_computed_item_follows_the_earlier_phases_both_ways(release: Release, 
 
 @pytest.mark.parametrize(
     ("act", "state"),
-    [(ticking.block, State.BLOCKED), (ticking.waive, State.WAIVED), (ticking.mark_not_applicable, State.NOT_APPLICABLE)],
+    [
+        (ticking.block, State.BLOCKED),
+        (ticking.waive, State.WAIVED),
+        (ticking.mark_not_applicable, State.NOT_APPLICABLE),
+    ],
 )
 def test_blocked_waived_and_not_applicable_need_a_reason_and_can_be_undone(
     act: object, state: State, release: Release, cast: Cast

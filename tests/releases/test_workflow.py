@@ -43,7 +43,9 @@ def test_phases_open_by_time_alone(release: Release) -> None:
     assert [m.phase.name for m in release.plan if m.has_opened(timezone.now())] == []
     assert [m.phase.name for m in release.plan if m.has_opened(opens["Readiness"])] == ["Readiness"]
     assert [m.phase.name for m in release.plan if m.has_opened(release.t_zero - timedelta(hours=4))] == [
-        "Readiness", "Staging", "Go/No-Go",
+        "Readiness",
+        "Staging",
+        "Go/No-Go",
     ]
 
 
@@ -139,9 +141,7 @@ def test_a_reschedule_says_why(release: Release, cast: Cast) -> None:
         workflow.reschedule(release, window(timedelta(days=9)), by=cast.ada, reason=" ")
 
 
-def test_planned_reminders_of_the_old_plan_are_superseded_in_the_same_transaction(
-    release: Release, cast: Cast
-) -> None:
+def test_planned_reminders_of_the_old_plan_are_superseded_in_the_same_transaction(release: Release, cast: Cast) -> None:
     gonogo.open_poll(release, by=cast.ada)
     assert release.reminders.filter(kind="asked", state="planned").exists()
     workflow.reschedule(release, window(timedelta(days=9)), by=cast.ada, reason="a holiday")

@@ -48,7 +48,7 @@ class Command(BaseCommand):
 
 
 def _address(name: str) -> str:
-    return name.split()[0].lower() + "@demo.example"
+    return name.split(maxsplit=1)[0].lower() + "@demo.example"
 
 
 def _person(name: str, password: str, **rights: bool) -> User:
@@ -133,7 +133,7 @@ class Builder:
         return workflow.start_deployment(release, by=coordinator, override="Demo: started before its window")
 
     def create(self, key: str, title: str, t_zero: datetime, coordinator: User) -> Release:
-        name = title.split()[0]
+        name = title.split(maxsplit=1)[0]
         product, _ = Product.objects.get_or_create(slug=name.lower(), defaults={"name": name})
         named: dict[Role, list[User]] = {}
         for person, duty in PEOPLE.items():
@@ -141,8 +141,15 @@ class Builder:
             if role is not None:
                 named.setdefault(role, []).append(self.people[person])
         return birth.create_release(
-            self.version, by=coordinator, key=key, title=title, product=product, coordinator=coordinator,
-            window=Window(t_zero, t_zero + timedelta(hours=2), ZONE), holders=named, demo=True,
+            self.version,
+            by=coordinator,
+            key=key,
+            title=title,
+            product=product,
+            coordinator=coordinator,
+            window=Window(t_zero, t_zero + timedelta(hours=2), ZONE),
+            holders=named,
+            demo=True,
         )
 
     def settle(self, item: Item) -> None:
