@@ -68,6 +68,14 @@ class Passage:
 
     lines: list[Line]
 
+    @property
+    def first(self) -> int:
+        return self.lines[0].number
+
+    @property
+    def last(self) -> int:
+        return self.lines[-1].number
+
 
 @dataclass
 class Rule:
@@ -80,6 +88,10 @@ class Region:
     lines: list[Line]
     first: int
     last: int
+
+    @property
+    def text(self) -> str:
+        return "\n".join(line.text for line in self.lines)
 
 
 Block = Heading | Entry | Passage | Rule | Region

@@ -276,7 +276,7 @@ _BOUND = _pattern(
 _MINUTES = _pattern(r"\b(\d{1,4}) ?(?:(?:-|\u2013|to) ?(\d{1,4}) ?)?(minutes?|mins?|hours?|hrs?)\b")
 _DECISION = _pattern(
     r"\bdecision\b.{0,30}\b(?:made|taken|recorded|documented)|\b(?:make|take|record|document) .{0,30}\bdecision"
-    r"|^go ?/ ?no-?go\b"
+    r"|^go ?/ ?no-?go(?: call| decision)?$"
 )
 _COMPUTED = _pattern(r"\breadiness\b")
 _AVAILABLE = _pattern(r"\baware\b|\bavailable\b|\bcoverage\b|\backnowledg")

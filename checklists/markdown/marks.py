@@ -20,6 +20,20 @@ PHASE = frozenset(("name", "stage", "opens", "due", "note"))
 ROLE = frozenset(("name", "responsibility", "required", "seat"))
 DOCUMENT = frozenset(("description", "closing", "seats", "roles"))  # may stand anywhere
 KNOWN = ITEM | PHASE | ROLE | DOCUMENT
+ORDER = (
+    "name",
+    "title",
+    "stage",
+    "opens",
+    "due",
+    "role",
+    "kind",
+    "watch",
+    "required",
+    "condition",
+    "window",
+    "evidence",
+)
 QUOTED_ONLY = frozenset(("description", "closing", "note", "guidance", "title", "name"))  # else an ordinary remark
 ALIASES = {"bound_to_window": "window", "evidence_wanted": "evidence", "seat_for": "seat", "group_of": "group"}
 
@@ -33,6 +47,14 @@ class Marks:
 
     values: dict[str, Value] = field(default_factory=dict)
     strange: list[str] = field(default_factory=list)
+
+
+class Marked(dict[str, Value]):
+    """The marks of one thing, gathered from its comments, with the line each stands in."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: dict[str, int] = {}
 
 
 def read(comment: str) -> Marks | None:
@@ -57,8 +79,14 @@ def read(comment: str) -> Marks | None:
 
 
 def write(values: Mapping[str, Value | bool]) -> str:
-    """Return the comment that `read` understands as `values`; True and False become yes and no."""
-    return f"<!-- {'; '.join(f'{key}: {_written(key, value)}' for key, value in values.items())} -->"
+    """Return the comment that `read` understands as `values`, in a fixed order; True and False become yes and no."""
+    keys = sorted(values, key=lambda key: (ORDER.index(key) if key in ORDER else len(ORDER), key))
+    return f"<!-- {'; '.join(f'{key}: {_written(key, values[key])}' for key in keys)} -->"
+
+
+def text(value: Value | None, inferred: str) -> str:
+    """Return a mark's text, or what was inferred where there is none."""
+    return value if isinstance(value, str) else inferred
 
 
 def yes(value: Value) -> bool | None:

@@ -10,7 +10,20 @@ from functools import cached_property
 
 from checklists.blueprints import Stage
 from checklists.markdown import inference, inline, marks
-from checklists.markdown.blocks import Block, Comment, Entry, Heading, Marker, Passage, Rule, Scan, entries_of
+from checklists.markdown.blocks import (
+    Block,
+    Comment,
+    Entry,
+    Heading,
+    Marker,
+    Passage,
+    Region,
+    Rule,
+    Scan,
+    entries_of,
+    trimmed,
+)
+from checklists.markdown.report import Report
 
 DEEPEST_GROUP = 8  # levels of lists in lists that are searched for items
 
@@ -23,9 +36,9 @@ class SectionKind(Enum):
     CONTAINER = auto()
 
 
-@dataclass
+@dataclass(eq=False)
 class Placed:
-    """A block and the group it stands in: the words of the list entry above it."""
+    """A block and the group it stands in: the words of the list entry above it. Compares by identity."""
 
     block: Block
     group: str = ""
@@ -59,6 +72,10 @@ class Section:
     def passages(self) -> list[Passage]:
         return [placed.block for placed in self.blocks if isinstance(placed.block, Passage)]
 
+    @property
+    def regions(self) -> list[Region]:
+        return [placed.block for placed in self.blocks if isinstance(placed.block, Region)]
+
     def walk(self) -> Iterator[Section]:
         """This section and all below it, in the order of the text."""
         yield self
@@ -85,8 +102,11 @@ def name_of(text: str) -> str:
     return text if links else words
 
 
-def outline(scan: Scan, last_line: int) -> Section:
-    """Return the root: its blocks are what stands before the first heading, its children the top sections."""
+def outline(scan: Scan, last_line: int, report: Report) -> Section:
+    """Return the root: its blocks are what stands before the first heading, its children the top sections.
+
+    List entries without words are reported and left out.
+    """
     root = Section(None, 1)
     path = [root]
     for block in scan.blocks:
@@ -98,7 +118,8 @@ def outline(scan: Scan, last_line: int) -> Section:
             path[-1].children.append(section)
             path.append(section)
         else:
-            path[-1].blocks += _with_groups(block, path[-1], "", 0)
+            placed = _with_groups(block, path[-1], "", 0)
+            path[-1].blocks += [each for each in placed if not _is_empty(each.block, report)]
     path[-1].last = last_line
     return root
 
@@ -154,6 +175,18 @@ def closing_blocks(scan: Scan) -> list[Block]:
     tail = blocks[rule + 1 :]
     del blocks[rule:]
     return tail
+
+
+def _is_empty(block: Block, report: Report) -> bool:
+    """An entry without words, which no mark gives a title or a name either, is nothing."""
+    if not isinstance(block, Entry) or block.text:
+        return False
+    if any(mark and {"title", "name"} & mark.values.keys() for mark in (marks.read(c.text) for c in block.comments)):
+        return False
+    words = trimmed([line.text for line in block.body]) or "".join(comment.text for comment in block.comments)
+    last = max([block.last, *(comment.last for comment in block.comments)])
+    report.left_out(block.line, words or "- [ ]", "A list entry without words was left out", last)
+    return True
 
 
 def _is_marked(heading: Heading) -> bool:

@@ -12,9 +12,12 @@ from checklists.markdown.blocks import Entry, Line, dedented, paragraphs, trimme
 from checklists.markdown.outline import Section, name_of
 from checklists.markdown.report import Report
 
-Marked = dict[str, marks.Value]
-
 _TABLE_OF_ROLES = re.compile(r"\W*(?:role|attendee|seat|voter|participant|who)", re.IGNORECASE)
+_USUAL_HEADING = re.compile(
+    r"(?:(?:the|release|team|roles?|raci|and|&|responsibilities|poll|go/no-go|meeting|attendees|voters|seats|participants"
+    r"|final|sign-?offs?|approvals|approvers)(?: +|(?=:?$)))+:?",
+    re.IGNORECASE,
+)
 _DIVIDER = re.compile(r":?-+:?")
 _DUTY = re.compile(r"\W*(?:responsib|dut|task|what)", re.IGNORECASE)
 _TO_SIGN = re.compile(r"\*\*(?P<name>[^*]{1,100})\*\*(?P<colon>:?)\s*_{3,}.*")
@@ -72,8 +75,10 @@ class People:
 
     # Roles
 
-    def section(self, section: Section, read_marks: Callable[[Entry], Marked], *, seats: bool) -> None:
+    def section(self, section: Section, read_marks: Callable[[Entry], marks.Marked], *, seats: bool) -> None:
         """Take a section of roles, or of seats."""
+        if section.heading and not _USUAL_HEADING.fullmatch(section.heading.text.strip()):
+            self._report.left_out(section.first, section.heading.text, "Roles and seats have no place for this heading")
         for entry in section.entries:
             marked = read_marks(entry)
             if seats:
@@ -86,7 +91,13 @@ class People:
             for line in lines:
                 (self._seats_line if seats else self._role_line)(line)
 
-    def _role_entry(self, entry: Entry, marked: Marked) -> None:
+    def headed(self, section: Section, text: str) -> None:
+        """Take a heading as the name of a role, and the text below it as the responsibility."""
+        if section.heading:
+            self._report.use(section.first, section.last)
+            self._add(name_of(section.heading.text), text, marks.Marked(), section.first)
+
+    def _role_entry(self, entry: Entry, marked: marks.Marked) -> None:
         words = inline.cut(entry.text, at_colon=True)
         body = trimmed([line.text for line in dedented(entry.body)])
         name, duty = marked.get("name", words.title), marked.get("responsibility")
@@ -100,9 +111,9 @@ class People:
         words = inline.cut(line.text.strip())
         if line.text.lstrip().startswith("**") and words.rest:
             self._report.use(line.number)
-            self._add(words.title, words.rest, {}, line.number)
+            self._add(words.title, words.rest, marks.Marked(), line.number)
 
-    def _add(self, name: str, responsibility: str, marked: Marked, line: int, *, named: bool = False) -> None:
+    def _add(self, name: str, responsibility: str, marked: marks.Marked, line: int, *, named: bool = False) -> None:
         if not named and slug(name) in self._spelled:
             self._report.left_out(line, f"{name} {responsibility}", "A role listed twice; the second was left out")
             return
@@ -121,7 +132,7 @@ class People:
         self._report.use(line)
         self._seat([(name_of(name), required and needed) for name, needed in inference.seat_names(names)], line)
 
-    def seat_entry(self, entry: Entry, marked: Marked) -> None:
+    def seat_entry(self, entry: Entry, marked: marks.Marked) -> None:
         """Take "- QA Lead (optional)"; what follows a dash is said of the seat and has no place."""
         words = inline.cut(entry.text)
         self._report.use(entry.line)
@@ -184,7 +195,7 @@ class People:
             if at not in (0, duty) and cell:
                 title = head[at] if at < len(head) else ""
                 texts.append(f"{title}: {cell}" if title else cell)
-        self._add(name_of(cells[0]), "; ".join(texts), {}, number)
+        self._add(name_of(cells[0]), "; ".join(texts), marks.Marked(), number)
 
     def _seat_row(self, number: int, head: list[str], cells: list[str]) -> None:
         words = [cell.casefold() for cell in cells[1:]]

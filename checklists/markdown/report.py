@@ -8,6 +8,8 @@ from checklists.blueprints import Problem
 from checklists.markdown import inline
 from checklists.markdown.blocks import is_rule
 
+LOG_LEFT_OUT = "What happened in a release is no part of a template"
+
 
 class Report:
     """Gathers problems and used lines."""

@@ -16,7 +16,8 @@ from checklists.markdown.inline import escape
 from checklists.markdown.reading import read
 from checklists.tminus import Anchor, Offset
 
-ROUNDS = 5  # a mark may change what is inferred beside it; measured: two are enough
+ROUNDS = 8  # a mark changes what is inferred beside it, so the text is read again after each few
+LEADING = ("title", "guidance", "kind")  # what the rest of an item is inferred from
 ROLES_HEADING = "Roles and Responsibilities"
 
 Place = tuple[str | int, ...]  # ("document",), ("phase", 0), ("item", 0, 3), ("role", 2)
@@ -92,26 +93,43 @@ def _bare(blueprint: Blueprint) -> _Plan:
 
 
 def _compare(wanted: Blueprint, found: Blueprint, plan: _Plan) -> bool:
-    """Mark what `found` has differently; False if phases, items or roles do not correspond one to one."""
+    """Mark what `found` has differently; False if phases, items or roles do not correspond one to one.
+
+    What other things follow from is marked first, and the rest only when it still differs afterwards.
+    """
     counts = [len(phase.items) for phase in wanted.phases]
-    if counts != [len(phase.items) for phase in found.phases]:
+    if counts != [len(phase.items) for phase in found.phases] or len(found.roles) < len(wanted.roles):
         return False
     if len(found.roles) > len(wanted.roles):
         plan.add(("document",), {"roles": "as listed"})
-    elif len(found.roles) < len(wanted.roles):
-        return False
     _compare_texts(wanted, found, plan)
-    for at, (phase, other) in enumerate(zip(wanted.phases, found.phases, strict=True)):
-        differing = _differing(_phase_values(phase), _phase_values(other))
-        if "note" in differing and ("phase", at) not in plan.regions and _fits_region(phase.note):
-            plan.regions.add(("phase", at))
-            del differing["note"]
-        plan.add(("phase", at), differing)
+    pairs = list(zip(wanted.phases, found.phases, strict=True))
+    leading: dict[Place, Values] = {}
+    following: dict[Place, Values] = {}
+    for at, (phase, other) in enumerate(pairs):
+        leading["phase", at] = _phase_differences(at, phase, other, plan)
         for index, (item, other_item) in enumerate(zip(phase.items, other.items, strict=True)):
-            plan.add(("item", at, index), _differing(_item_values(item), _item_values(other_item)))
-    for at, (role, other_role) in enumerate(zip(wanted.roles, found.roles, strict=False)):
-        plan.add(("role", at), _differing(_role_values(role), _role_values(other_role)))
+            differing = _differing(_item_values(item), _item_values(other_item))
+            leading["item", at, index] = {key: differing.pop(key) for key in LEADING if key in differing}
+            following["item", at, index] = differing
+    roles: dict[Place, Values] = {
+        ("role", at): _differing(_role_values(role), _role_values(other_role))
+        for at, (role, other_role) in enumerate(zip(wanted.roles, found.roles, strict=False))
+    }
+    for differences in (leading, following, roles):
+        if any(differences.values()):
+            for place, values in differences.items():
+                plan.add(place, values)
+            break
     return True
+
+
+def _phase_differences(at: int, phase: PhasePlan, found: PhasePlan, plan: _Plan) -> Values:
+    differing = _differing(_phase_values(phase), _phase_values(found))
+    if "note" in differing and ("phase", at) not in plan.regions and _fits_region(phase.note):
+        plan.regions.add(("phase", at))
+        del differing["note"]
+    return differing
 
 
 def _compare_texts(wanted: Blueprint, found: Blueprint, plan: _Plan) -> None:
