@@ -94,4 +94,4 @@ def _sent_at(parsed: ParsedMessage, name: str) -> datetime:
     try:
         return parsedate_to_datetime(str(parsed["Date"])).astimezone(UTC)
     except ValueError:
-        return datetime.strptime(name.split("-")[0], "%Y%m%dT%H%M%S%f").replace(tzinfo=UTC)
+        return datetime.strptime(name.partition("-")[0], "%Y%m%dT%H%M%S%f").replace(tzinfo=UTC)
