@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, path
 
-from releases.views import dashboard, mywork, people, plan, record, staff
+from releases.views import dashboard, live, mywork, people, plan, record, release, staff
 
 app_name = "releases"
 
@@ -21,6 +21,10 @@ urlpatterns: list[URLPattern] = [
     path("people/<int:pk>/active/", staff.set_active, name="set_active"),
     path("people/roles/", staff.role_save, name="role_save"),
     path("people/products/", staff.product_save, name="product_save"),
+    # the page of a release
+    path("r/<str:key>/", release.release_page, name="release"),
+    path("r/<str:key>/live/", live.live_news, name="live"),
+    path("r/<str:key>/parts/<slug:name>/", live.part, name="part"),
     # the people of a release
     path("r/<str:key>/people/", people.release_people, name="release_people"),
     path("r/<str:key>/people/assign/", people.assign, name="assign"),

@@ -1,0 +1,31 @@
+"""What open pages of a release ask: has anything changed, and how does one part of the page look now."""
+
+from __future__ import annotations
+
+from django.http import Http404, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.utils import timezone
+
+from relcoord.lib.htmx import HtmxRequest
+from releases import live
+from releases.models import Release
+from releases.views.base import shows
+from releases.views.frame import frame
+
+
+@shows("view")
+def live_news(request: HtmxRequest, release: Release) -> HttpResponse:
+    """204 while nothing has changed since `token`, else the names of the parts that did and the next token."""
+    now = timezone.now()
+    names = live.changed(release, live.Token.read(request.GET.get("token", "")), now)
+    if not names:
+        return HttpResponse(status=204)
+    return JsonResponse({"token": str(live.token(release, now)), "changed": names, "as_of": now.isoformat()})
+
+
+@shows("view")
+def part(request: HtmxRequest, release: Release, name: str) -> HttpResponse:
+    """One region of the page as it is now."""
+    if name != "head":
+        raise Http404(name)
+    return render(request, "releases/_release.html#head", frame(request, release, ""))
