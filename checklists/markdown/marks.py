@@ -136,4 +136,9 @@ def _written(key: str, value: Value | bool) -> str:
 
 
 def _is_plain(value: str) -> bool:
-    return bool(_BARE.fullmatch(value)) and "--" not in value and value == " ".join(value.split()) != "none"
+    return (
+        bool(_BARE.fullmatch(value))
+        and "--" not in value
+        and value == " ".join(value.split())
+        and value.casefold() != "none"
+    )
