@@ -12,7 +12,7 @@ from typing import Any
 
 from checklists.blueprints import Stage
 from releases.events import stamp
-from releases.models import SETTLED, Ballot, Item, Release, State
+from releases.models import SETTLED, Ballot, Item, Release, State, assignments_of
 from releases.permissions import roles_held
 
 
@@ -27,7 +27,7 @@ def shown(release: Release) -> dict[str, Any]:
     """What the page shows a voter now, as plain data."""
     items = gate_items(release)
     people: dict[str, list[int]] = {}
-    for row in release.assignments.all():
+    for row in assignments_of(release):
         people.setdefault(row.role.slug, []).append(row.user_id)
     return {
         "t_zero": stamp(release.t_zero),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import models
 from django.utils import timezone
 
-from releases.models import Assignment, Event, Release
+from releases.models import Event, Release, assignments_of
 
 if TYPE_CHECKING:
     from relcoord.models import User
@@ -59,8 +59,7 @@ def record(
 
 def roles_of(release: Release, user: User) -> str:
     """The names of the roles `user` holds in `release` now, for the record."""
-    rows = Assignment.objects.filter(release=release, user=user).select_related("role")
-    return ", ".join(row.role.name for row in rows.order_by("role__name"))[:300]
+    return ", ".join(sorted(row.role.name for row in assignments_of(release) if row.user_id == user.pk))[:300]
 
 
 def body(event: Event) -> dict[str, Any]:

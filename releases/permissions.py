@@ -9,10 +9,22 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from django.db.models import Prefetch, prefetch_related_objects
 from django.utils import timezone
 
 from releases.errors import Refused
-from releases.models import COORDINATOR, ON_CALL, PROJECT_MANAGER, ActionItem, Delegation, Item, Release, Seat, holders
+from releases.models import (
+    COORDINATOR,
+    ON_CALL,
+    PROJECT_MANAGER,
+    ActionItem,
+    Delegation,
+    Item,
+    Release,
+    Seat,
+    assignments_of,
+    holders,
+)
 
 if TYPE_CHECKING:
     from checklists.models import Role
@@ -109,7 +121,7 @@ def _holds(role: Role | None, held: frozenset[str]) -> bool:
 def roles_held(user: User, release: Release) -> frozenset[str]:
     """The slugs of the roles `user` holds in `release`, in person or as the dated deputy of an absent holder."""
     people = {user.pk} | {absence.user_id for absence in absences(release) if absence.deputy_id == user.pk}
-    return frozenset(row.role.slug for row in release.assignments.all() if row.user_id in people)
+    return frozenset(row.role.slug for row in assignments_of(release) if row.user_id in people)
 
 
 def absences(release: Release) -> list[Delegation]:
@@ -117,7 +129,7 @@ def absences(release: Release) -> list[Delegation]:
     known: list[Delegation] | None = release.__dict__.get("_absences")
     if known is None:
         today = timezone.localdate(timezone=release.zone)
-        people = [row.user_id for row in release.assignments.all()]
+        people = [row.user_id for row in assignments_of(release)]
         known = list(Delegation.objects.on(today).filter(user__in=people).select_related("user", "deputy"))
         release.__dict__["_absences"] = known
     return known
@@ -157,7 +169,7 @@ def _named(standing: Standing, release: Release, on: Item | Seat | ActionItem | 
         return _holders_named(release, on.role)
     if standing in (Standing.PROJECT_MANAGER, Standing.ON_CALL):
         slug = PROJECT_MANAGER if standing is Standing.PROJECT_MANAGER else ON_CALL
-        rows = [row for row in release.assignments.all() if row.role.slug == slug]
+        rows = [row for row in assignments_of(release) if row.role.slug == slug]
         return ", ".join(f"{row.user.name} ({row.role.name})" for row in rows) or standing.value
     return standing.value
 

@@ -80,9 +80,16 @@ class Invitation(models.Model):
         return self.used_at is None and now < self.expires_at
 
 
+def assignments_of(release: Release) -> list[Assignment]:
+    """Who holds what in `release`, with person and role, read once a release object."""
+    models.prefetch_related_objects(
+        [release], models.Prefetch("assignments", Assignment.objects.select_related("role", "user"))
+    )
+    return list(release.assignments.all())
+
+
 def holders(release: Release, role: Role | None) -> list[User]:
     """The people who hold `role` in `release`; the coordinator for an item without a role."""
     if role is None:
         return [release.coordinator]
-    rows = release.assignments.all()
-    return [row.user for row in rows if row.role_id == role.pk]
+    return [row.user for row in assignments_of(release) if row.role_id == role.pk]
