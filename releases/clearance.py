@@ -100,9 +100,13 @@ def reopen_decision_items(
     release: Release, *, by: User, now: datetime, kinds: tuple[Kind, ...] | None = None
 ) -> list[Item]:
     """Reopen the decision phase's items (all of them on leaving a NO-GO), or only those of `kinds`."""
+    return reopen_items(release, decision_items(release, kinds), "the decision has to be made anew", by=by, now=now)
+
+
+def decision_items(release: Release, kinds: tuple[Kind, ...] | None = None) -> list[Item]:
+    """The settled items of the decision phase that have to be answered anew, or those of them that are of `kinds`."""
     items = Item.objects.of(release).filter(phase__stage=Stage.DECISION, state__in=SETTLED)
-    wanted = items.filter(kind__in=kinds) if kinds else items.exclude(kind=Kind.COMPUTED)
-    return reopen_items(release, list(wanted), "the decision has to be made anew", by=by, now=now)
+    return list(items.filter(kind__in=kinds) if kinds else items.exclude(kind=Kind.COMPUTED))
 
 
 def reopen_bound_items(release: Release, *, by: User, now: datetime) -> list[Item]:

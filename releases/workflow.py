@@ -80,12 +80,19 @@ def preview_reschedule(release: Release, window: Window) -> Preview:
     after = {moments.phase.pk: moments.opens_at for moments in planned.plan}
     return Preview(
         moves=tuple((moments, after[moments.phase.pk]) for moments in release.plan),
-        reopens=tuple(clearance.bound_items(release)),
+        reopens=_would_reopen(release, moved=window.t_zero != release.t_zero),
         told=tuple(clearance.everyone(release)),
         voids_poll=release.status == Status.POLLING,
         revokes_go=release.status == Status.CLEARED,
         already_past=tuple(m.phase.name for m in planned.plan if m.has_opened(now)),
     )
+
+
+def _would_reopen(release: Release, *, moved: bool) -> tuple[Item, ...]:
+    """What `_reopen_after` will reopen, each item once."""
+    kinds = None if release.status == Status.NO_GO else (Kind.DECISION,)
+    items = (clearance.bound_items(release) if moved else []) + clearance.decision_items(release, kinds)
+    return tuple({item.pk: item for item in items}.values())
 
 
 @transaction.atomic
