@@ -2,7 +2,20 @@
 
 from django.urls import URLPattern, path
 
-from releases.views import dashboard, live, mywork, people, plan, record, release, staff
+from releases.views import (
+    dashboard,
+    gonogo,
+    lifecycle,
+    live,
+    mywork,
+    people,
+    plan,
+    record,
+    release,
+    rollback,
+    schedule,
+    staff,
+)
 
 app_name = "releases"
 
@@ -25,6 +38,36 @@ urlpatterns: list[URLPattern] = [
     path("r/<str:key>/", release.release_page, name="release"),
     path("r/<str:key>/live/", live.live_news, name="live"),
     path("r/<str:key>/parts/<slug:name>/", live.part, name="part"),
+    # the go/no-go room
+    path("r/<str:key>/decision/", gonogo.decision, name="decision"),
+    path("r/<str:key>/decision/actions/", gonogo.action_add, name="action_add"),
+    path("r/<str:key>/decision/actions/<int:pk>/", gonogo.action_settle, name="action_settle"),
+    path("r/<str:key>/decision/ballots/<int:pk>/", gonogo.ballot, name="ballot"),
+    path("r/<str:key>/decision/decide/", gonogo.decide, name="decide"),
+    path("r/<str:key>/decision/open/", gonogo.poll_open, name="poll_open"),
+    path("r/<str:key>/decision/part/<str:name>/", gonogo.decision_part, name="decision_part"),
+    path("r/<str:key>/decision/spoken/", gonogo.ballot_spoken, name="ballot_spoken"),
+    path("r/<str:key>/decision/withdraw-go/", gonogo.go_withdraw, name="go_withdraw"),
+    path("r/<str:key>/decision/withdraw-poll/", gonogo.poll_withdraw, name="poll_withdraw"),
+    # the schedule and the life of a release
+    path("r/<str:key>/schedule/", schedule.schedule, name="schedule"),
+    path("r/<str:key>/schedule/move/", schedule.reschedule, name="reschedule"),
+    path("r/<str:key>/hold/", schedule.hold, name="hold"),
+    path("r/<str:key>/resume/", schedule.resume, name="resume"),
+    path("r/<str:key>/cancel/", schedule.cancel, name="cancel"),
+    path("r/<str:key>/start/", lifecycle.start, name="start"),
+    path("r/<str:key>/finish/", lifecycle.finish, name="finish"),
+    path("r/<str:key>/close/", lifecycle.close, name="close"),
+    # the rollback
+    path("r/<str:key>/rollback/", rollback.rollback_page, name="rollback"),
+    path("r/<str:key>/rollback/start/", rollback.rollback_trigger, name="rollback_trigger"),
+    path("r/<str:key>/rollback/part/<str:name>/", rollback.rollback_part, name="rollback_part"),
+    path("r/<str:key>/rollback/<int:number>/assess/", rollback.rollback_assess, name="rollback_assess"),
+    path("r/<str:key>/rollback/<int:number>/charge/", rollback.rollback_charge, name="rollback_charge"),
+    path("r/<str:key>/rollback/<int:number>/finish/", rollback.rollback_finish, name="rollback_finish"),
+    path("r/<str:key>/rollback/<int:number>/log/", rollback.rollback_log, name="rollback_log"),
+    path("r/<str:key>/rollback/<int:number>/promise/", rollback.rollback_promise, name="rollback_promise"),
+    path("r/<str:key>/rollback/<int:number>/steps/<int:pk>/", rollback.rollback_step, name="rollback_step"),
     # the people of a release
     path("r/<str:key>/people/", people.release_people, name="release_people"),
     path("r/<str:key>/people/assign/", people.assign, name="assign"),
