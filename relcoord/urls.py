@@ -3,6 +3,7 @@
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
+from relcoord import views
 from releases.views import account
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -11,6 +12,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("settings/away/", account.absence_add, name="absence_add"),
     path("settings/away/<int:pk>/end/", account.absence_end, name="absence_end"),
     path("welcome/<str:token>/", account.welcome, name="invitation"),
+    path("outbox/", views.outbox_list, name="outbox"),
+    path("outbox/<str:name>/", views.outbox_message, name="outbox_message"),
+    path("outbox/<str:name>/html/", views.outbox_html, name="outbox_html"),
     path("checklists/", include("checklists.urls")),
     path("accounts/", include("allauth.urls")),
     path("admin/", admin.site.urls),

@@ -100,7 +100,7 @@ def send(row: Reminder, now: datetime) -> bool:
         return _failed(row, failure.smtp_code, failure.smtp_error, now)
     except (smtplib.SMTPException, OSError) as failure:
         return _later(row, str(failure), now)
-    return _sent(row, message.subject)
+    return _sent(row, str(message.subject))
 
 
 def _mine(row: Reminder) -> QuerySet[Reminder]:

@@ -168,7 +168,8 @@ class Line:
 
 def _lines(release: Release, person: User, roles: frozenset[str], now: datetime) -> tuple[list[Line], list[Line]]:
     """(late, open): what `person` holds of the phases that have opened, unsettled."""
-    late, still = [], []
+    late: list[Line] = []
+    still: list[Line] = []
     for moments in release.plan:
         for item in moments.phase.items.all():
             if not (moments.has_opened(now) and _open_for(item, release, person, roles)):

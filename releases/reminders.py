@@ -15,7 +15,7 @@ from django.db import transaction
 from django.db.models import Prefetch, Q
 
 from checklists.models import TemplateRole
-from checklists.tminus import Anchor, due_at
+from checklists.tminus import Anchor, Offset, due_at
 from releases import events
 from releases.models import (
     BEFORE_START,
@@ -50,13 +50,13 @@ class Mark:
 
 def marks(release: Release) -> list[Mark]:
     """The distinct opening offsets before T-0, in order of instant; equal instants are one, named by the nearer."""
-    moments: dict[datetime, Any] = {}
+    moments: dict[datetime, Offset] = {}
     for phase in release.phases.all():
         offset = phase.opens_offset
         if offset is None or offset.anchor is not Anchor.T_ZERO:
             continue
         at = due_at(offset, release.t_zero, release.zone)
-        if at < release.t_zero and (at not in moments or offset.is_before(moments[at]) is False):
+        if at < release.t_zero and (at not in moments or offset.rank > moments[at].rank):
             moments[at] = offset
     ordered = sorted(moments.items())
     ends = [at for at, _ in ordered[1:]] + [release.t_zero]
