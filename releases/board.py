@@ -6,18 +6,21 @@ Rows are loaded without their long texts and only with what is still unsettled; 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from django.db.models import Prefetch, QuerySet
+from django.db.models import OuterRef, Prefetch, Q, QuerySet, Subquery
 
 from checklists.blueprints import Kind, Stage
+from checklists.models import Role, TemplateRole
+from releases import permissions
+from releases.ballots import staleness
 from releases.models import (
-    FINAL,
-    ON_CALL,
+    BEFORE_START,
     SETTLED,
+    ActionItem,
     Assignment,
     Ballot,
     Hold,
@@ -34,33 +37,40 @@ from releases.models import (
     Watch,
     holders,
 )
-from releases.permissions import roles_held
 
 if TYPE_CHECKING:
     from relcoord.models import User
 
-LIGHT = ("id", "phase", "position", "title", "role", "kind", "required", "condition", "due", "state", "state_at")
+ITEM = ("phase", "position", "title", "role", "kind", "required", "condition", "due", "watch_min", "watch_max")
+STATE = ("state", "state_at", "state_reason", "version")
+SOON = timedelta(hours=4)  # how long before its due moment an item is due soon
 
 
 def loaded(releases: QuerySet[Release]) -> list[Release]:
-    """The releases with all that an `Entry` reads: eleven queries, however many they are."""
-    open_items = Item.objects.exclude(state__in=SETTLED).only(*LIGHT, "version").select_related("role")
-    running = Watch.objects.filter(ended_at=None)
-    return list(
+    """The releases with all that an `Entry` reads, in the same number of queries however many they are."""
+    unsettled = ~Q(state__in=SETTLED) | Q(phase__release__status=Status.POLLING)  # ballots pin the settled ones too
+    watching = Watch.objects.filter(item=OuterRef("pk"), ended_at=None).values("started_at")[:1]
+    items = Item.objects.filter(unsettled).only(*ITEM, *STATE).select_related("role")
+    rows = list(
         releases.with_progress()  # type: ignore[attr-defined]
-        .select_related("coordinator", "product")
+        .select_related("coordinator", "product", "template_version")
+        .defer("notes", "template_version__description", "template_version__closing")
         .prefetch_related(
             Prefetch("holds", Hold.objects.filter(ended_at=None)),
             Prefetch("phases", Phase.objects.defer("note")),
-            Prefetch("phases__items", open_items.prefetch_related(Prefetch("watches", running))),
+            Prefetch("phases__items", items.annotate(watching_since=Subquery(watching))),
             Prefetch("assignments", Assignment.objects.select_related("user", "role")),
             Prefetch("seats", Seat.objects.select_related("role")),
+            Prefetch("template_version__roles", TemplateRole.objects.filter(required=True).select_related("role")),
             Prefetch("polls", Poll.objects.filter(state=Poll.State.OPEN)),
-            Prefetch("polls__ballots", Ballot.objects.filter(standing=True).defer("seen", "statement")),
-            Prefetch("rollbacks", Rollback.objects.filter(ended_at=None)),
-            Prefetch("rollbacks__steps", RollbackStep.objects.defer("guidance", "note")),
+            Prefetch("polls__ballots", Ballot.objects.filter(standing=True).select_related("voter", "seat__role")),
+            Prefetch("rollbacks", Rollback.objects.filter(ended_at=None).select_related("triggered_by", "in_charge")),
+            Prefetch("rollbacks__steps", RollbackStep.objects.defer("guidance", "note").select_related("role")),
+            Prefetch("action_items", ActionItem.objects.filter(state=ActionItem.State.OPEN).select_related("owner")),
         )
     )
+    permissions.load_absences(rows)
+    return rows
 
 
 @dataclass(frozen=True)
@@ -70,6 +80,8 @@ class Entry:
     release: Release
     now: datetime
     open_items: tuple[tuple[PhaseMoments, Item], ...]  # unsettled, required, a person's to settle, tickable now
+    unanswered: tuple[Seat, ...]  # seats of the open poll without a ballot that still counts
+    stale: tuple[Ballot, ...]  # ballots of the open poll that count no more
 
     @property
     def late(self) -> list[Item]:
@@ -80,9 +92,28 @@ class Entry:
         return [item for _, item in self.open_items if item.state == State.BLOCKED]
 
     @property
+    def watched_enough(self) -> list[Item]:
+        """Watches that have run their longest and ask for the verdict."""
+        running = [(item, watching_since(item)) for _, item in self.open_items]
+        return [item for item, since in running if since and since + timedelta(minutes=item.watch_max) <= self.now]
+
+    @property
+    def due_soon(self) -> list[Item]:
+        """Items due within four hours, while the clock runs."""
+        if self.release.clock_stopped:
+            return []
+        moments = [(item, moments.due_of(item)) for moments, item in self.open_items]
+        return [item for item, due in moments if due and self.now <= due <= self.now + SOON]
+
+    @property
     def due_now(self) -> list[Item]:
-        """Unsettled items of the phases that have opened: what people are waited on for."""
-        return [item for moments, item in self.open_items if moments.has_opened(self.now)]
+        """What people are waited on for: unsettled items of the phases that have opened, and blocked ones."""
+        return [item for moments, item in self.open_items if self.asked_now(moments, item)]
+
+    def asked_now(self, moments: PhaseMoments, item: Item) -> bool:
+        """Has the phase of `item` opened, by time or by what was started, or is it blocked?"""
+        started = moments.phase.stage in (Stage.PRODUCTION, Stage.POST_DEPLOYMENT)
+        return started or moments.has_opened(self.now) or item.state == State.BLOCKED
 
     @property
     def phase(self) -> PhaseMoments | None:
@@ -94,6 +125,9 @@ class Entry:
 
     @property
     def next_phase(self) -> PhaseMoments | None:
+        """The next phase that time will open; none while the clock is stopped."""
+        if self.release.clock_stopped or self.release.is_final:
+            return None
         return next((m for m in self.release.plan if m.opens_at and m.opens_at > self.now), None)
 
     @property
@@ -105,36 +139,66 @@ class Entry:
         return next(iter(self.release.rollbacks.all()), None)
 
     @property
-    def unanswered(self) -> list[Seat]:
-        """Seats without a standing ballot in the open poll; staleness is shown in the room."""
-        if self.poll is None:
+    def empty_roles(self) -> list[Role]:
+        """Required roles nobody holds, while the release has not been started."""
+        if self.release.status not in BEFORE_START:
             return []
-        answered = {ballot.seat_id for ballot in self.poll.ballots.all()}
-        return [seat for seat in self.release.seats.all() if seat.pk not in answered]
+        held = {row.role_id for row in self.release.assignments.all()}
+        return [plan.role for plan in self.release.template_version.roles.all() if plan.role_id not in held]
 
     @property
     def waiting_on(self) -> list[tuple[User, int]]:
         """Who holds us now, with how many things, the busiest first."""
-        if self.release.is_final or self.release.clock_stopped:
+        release = self.release
+        if release.is_final:
             return []
-        counts: Counter[User] = Counter()
-        for item in self.due_now:
-            counts.update(holders(self.release, item.role))
-        for seat in self.unanswered:
-            if seat.required:
-                counts.update(holders(self.release, seat.role))
         if self.rollback:
-            counts[self.rollback.in_charge] += 1
+            return [(self.rollback.in_charge, 1)]
+        if release.clock_stopped:  # it runs again when the coordinator says so
+            return [(release.coordinator, 1)]
+        counts: Counter[User] = Counter()
+        for role in [item.role for item in self.due_now] + [seat.role for seat in self.unanswered if seat.required]:
+            counts.update(holders(release, role))
+        counts.update(action.owner for action in release.action_items.all() if action.blocks != "nothing")
+        if self.empty_roles:
+            counts[release.coordinator] += len(self.empty_roles)
         return sorted(counts.items(), key=lambda entry: (-entry[1], entry[0].name))
 
     @property
     def words(self) -> tuple[str, str]:
-        """(state for its shape, words): where the release stands, in a few words."""
+        """(state for its shape, words): where the release stands, in a few words. No state: all is well."""
         return _words(self)
 
-    @property
-    def in_line(self) -> bool:
-        return self.words[0] == ""
+
+def entry(release: Release, now: datetime) -> Entry:
+    """Look at a release that `loaded` returned."""
+    found = [
+        (moments, item)
+        for moments in release.plan
+        for item in moments.phase.items.all()
+        if item.required and not item.settled and not item.is_locked and item.kind not in (Kind.COMPUTED, Kind.DECISION)
+    ]
+    poll = next(iter(release.polls.all()), None)
+    standing = list(poll.ballots.all()) if poll else []
+    stale = [ballot for ballot in standing if staleness(ballot, release)]
+    answered = {ballot.seat_id for ballot in standing} - {ballot.seat_id for ballot in stale}
+    unanswered = [seat for seat in release.seats.all() if poll and seat.pk not in answered]
+    return Entry(release, now, tuple(found), tuple(unanswered), tuple(stale))
+
+
+def watching_since(item: Item) -> datetime | None:
+    """When the watch that runs on `item` began; as `loaded` annotated it."""
+    return getattr(item, "watching_since", None)
+
+
+def entries(releases: Iterable[Release], now: datetime) -> list[Entry]:
+    return [entry(release, now) for release in releases]
+
+
+def next_to_open(rows: Iterable[Entry]) -> Entry | None:
+    """The release whose next phase opens first."""
+    moments = [(row.next_phase.opens_at, row.release.pk, row) for row in rows if row.next_phase]
+    return min(((at, pk, row) for at, pk, row in moments if at), default=(None, 0, None))[2]
 
 
 def _not_yet(release: Release) -> tuple[str, ...]:
@@ -146,14 +210,7 @@ def _not_yet(release: Release) -> tuple[str, ...]:
     return (Stage.PRODUCTION, Stage.POST_DEPLOYMENT)
 
 
-def entry(release: Release, now: datetime) -> Entry:
-    found = [
-        (moments, item)
-        for moments in release.plan
-        for item in moments.phase.items.all()
-        if item.required and not item.settled and not item.is_locked and item.kind not in (Kind.COMPUTED, Kind.DECISION)
-    ]
-    return Entry(release, now, tuple(found))
+# Where a release stands, in words
 
 
 def _words(row: Entry) -> tuple[str, str]:
@@ -165,19 +222,27 @@ def _words(row: Entry) -> tuple[str, str]:
         step = row.rollback.current_step
         return "rolling_back", f"Rolling back, step {step.position if step else len(steps)} of {len(steps)}"
     if status == Status.POLLING:
-        seats = list(release.seats.all())
-        return "polling", f"Go/No-Go, {len(seats) - len(row.unanswered)} of {len(seats)} answered"
+        return _polling(row)
     if status == Status.CLEARED:
         return _cleared(row)
     if status == Status.NO_GO:
         return "no_go", "NO-GO, not rescheduled"
-    if status == Status.DEPLOYING:
-        return "deploying", _watching(row) or "Deploying"
     if status == Status.PREPARING:
         return _preparing(row)
-    if status == Status.DEPLOYED and row.late:
-        return "late", f"Deployed, {len(row.late)} late"
+    if row.blocked:
+        return "blocked", f"{release.state.label}, {len(row.blocked)} blocked"
+    if row.late:
+        return "late", f"{release.state.label}, {len(row.late)} late"
+    if status == Status.DEPLOYING:
+        return "deploying", _watching(row) or "Deploying"
     return ("" if status == Status.DEPLOYED else status), release.state.label
+
+
+def _polling(row: Entry) -> tuple[str, str]:
+    if row.now >= row.release.t_zero:
+        return "late", "T-0 has passed undecided"
+    seats = len(row.release.seats.all())
+    return "polling", f"Go/No-Go, {seats - len(row.unanswered)} of {seats} answered"
 
 
 def _cleared(row: Entry) -> tuple[str, str]:
@@ -188,237 +253,23 @@ def _cleared(row: Entry) -> tuple[str, str]:
 
 def _watching(row: Entry) -> str:
     for _, item in row.open_items:
-        watch = item.running_watch()
-        if watch:
-            minutes = int((row.now - watch.started_at).total_seconds() // 60)
-            return f"Watching, {minutes} min"
+        since = watching_since(item)
+        if since:
+            minutes = int((row.now - since).total_seconds() // 60)
+            return f"Watching, {minutes} of {item.watch_max or item.watch_min} min"
     return ""
 
 
 def _preparing(row: Entry) -> tuple[str, str]:
     if row.now >= row.release.t_zero:
         return "late", "T-0 has passed undecided"
-    name = row.phase.phase.name if row.phase else ""
+    name = row.phase.phase.name if row.phase else "Early"
     if row.blocked:
-        return "blocked", f"{name or 'Early'}, {len(row.blocked)} blocked"
+        return "blocked", f"{name}, {len(row.blocked)} blocked"
     if row.late:
         return "late", f"{name}, {len(row.late)} late"
-    if name:
-        return "", name
-    return "", ""
-
-
-# What needs the reader
-
-
-@dataclass(frozen=True)
-class Ask:
-    """One thing that needs the reader: what, why, where to go."""
-
-    state: str
-    title: str
-    note: str
-    url: str
-    button: str
-    release: Release
-    primary: bool = False
-
-
-def asks(entries: Iterable[Entry], user: User) -> list[Ask]:
-    """What needs `user`, the most urgent first: rollbacks, polls, blocked and late items, decisions to make."""
-    found = [ask for row in entries if not row.release.is_final for ask in _asks(row, user)]
-    order = {"rolling_back": 0, "polling": 1, "now": 2, "blocked": 3, "late": 4, "no_go": 5, "risk": 6}
-    return sorted(found, key=lambda ask: (order.get(ask.state, 9), ask.release.t_zero))
-
-
-def _asks(row: Entry, user: User) -> list[Ask]:
-    release = row.release
-    held = roles_held(user, release)
-    if not held:
-        return []
-    leads = release.coordinator_id == user.pk
-    found = []
-    base = release.get_absolute_url()
-    if row.rollback:
-        step = row.rollback.current_step
-        note = f"Seen: {row.rollback.seen[:120]}. Now: {step.title if step else 'finish it'}"
-        found.append(
-            Ask(
-                "rolling_back",
-                f"{release.title} is rolling back",
-                note,
-                f"{base}rollback/",
-                "Open rollback",
-                release,
-                primary=True,
-            )
-        )
-    found += _poll_asks(row, held, leads, base)
-    found += _item_asks(row, held, leads, base)
-    if leads:
-        found += _lead_asks(row, base)
-    return found
-
-
-def _poll_asks(row: Entry, held: frozenset[str], leads: bool, base: str) -> list[Ask]:
-    release = row.release
-    mine = [seat for seat in row.unanswered if seat.role.slug in held]
-    if mine:
-        roles = " and ".join(seat.role.name for seat in mine)
-        return [
-            Ask(
-                "polling",
-                f"{release.title} waits for your GO or NO-GO",
-                f"As {roles}",
-                f"{base}decision/",
-                "Answer the poll",
-                release,
-                primary=True,
-            )
-        ]
-    required = [seat for seat in row.unanswered if seat.required]
-    if row.poll and leads and not required:
-        return [
-            Ask(
-                "polling",
-                f"{release.title}: every required seat has answered",
-                "The decision is yours",
-                f"{base}decision/",
-                "Record the decision",
-                release,
-                primary=True,
-            )
-        ]
-    return []
-
-
-def _item_asks(row: Entry, held: frozenset[str], leads: bool, base: str) -> list[Ask]:
-    release, found = row.release, []
-    mine = [item for item in row.late if _is_mine(item, held, leads)]
-    if mine:
-        note = ", ".join(item.title for item in mine[:3]) + (f" and {len(mine) - 3} more" if len(mine) > 3 else "")
-        found.append(
-            Ask(
-                "late",
-                f"{release.title}: {_count(len(mine))} of yours late",
-                note,
-                f"{base}#{mine[0].anchor}",
-                "See items",
-                release,
-            )
-        )
-    if leads and row.blocked:
-        who = ", ".join(sorted({p.name for item in row.blocked for p in holders(release, item.role)}))
-        found.append(
-            Ask(
-                "blocked",
-                f"{release.title}: {_count(len(row.blocked))} blocked",
-                who,
-                f"{base}#{row.blocked[0].anchor}",
-                "See items",
-                release,
-            )
-        )
-    others = [item for item in row.late if item not in mine]
-    if leads and others:
-        who = ", ".join(sorted({p.name for item in others for p in holders(release, item.role)}))
-        found.append(Ask("late", f"{release.title}: {_count(len(others))} late", who, base, "See items", release))
-    return found
-
-
-def _is_mine(item: Item, held: frozenset[str], leads: bool) -> bool:
-    return item.role.slug in held if item.role else leads
-
-
-def _count(number: int) -> str:
-    return f"{number} item{'' if number == 1 else 's'}"
-
-
-def _lead_asks(row: Entry, base: str) -> list[Ask]:
-    release = row.release
-    if release.status == Status.NO_GO:
-        return [
-            Ask(
-                "no_go",
-                f"{release.title} is NO-GO and not rescheduled",
-                "Set a new T-0, or cancel it",
-                f"{base}schedule/",
-                "Reschedule",
-                release,
-            )
-        ]
-    if release.status == Status.CLEARED and row.now >= release.t_zero:
-        late = row.now > release.window_end
-        words = "Its window has ended and the GO with it" if late else "Its window is open"
-        return [
-            Ask(
-                "late" if late else "now",
-                f"{release.title} has its GO and is not started",
-                words,
-                base,
-                "Open release",
-                release,
-                primary=not late,
-            )
-        ]
-    if release.status == Status.PREPARING and release.t_zero - timedelta(hours=1) <= row.now:
-        return [
-            Ask(
-                "late",
-                f"{release.title} is undecided",
-                "T-0 is less than an hour away or past",
-                f"{base}decision/",
-                "Open the room",
-                release,
-            )
-        ]
-    if release.open_hold:
-        return [
-            Ask("risk", f"{release.title} is on hold", release.open_hold.reason[:160], base, "Open release", release)
-        ]
-    return []
-
-
-# Conflicts of window and people
-
-
-@dataclass(frozen=True)
-class Conflict:
-    first: Release
-    second: Release
-    sentence: str
-
-
-def conflicts(releases: Sequence[Release]) -> list[Conflict]:
-    """Pairs of releases still to go out whose windows overlap or share their on-call on a day."""
-    coming = [r for r in releases if r.status not in FINAL and r.status not in (Status.DEPLOYED, Status.NO_GO)]
-    coming.sort(key=lambda release: release.t_zero)
-    found = []
-    for index, first in enumerate(coming):
-        for second in coming[index + 1 :]:
-            if second.t_zero - first.t_zero > timedelta(days=2):
-                break
-            sentence = _clash(first, second)
-            if sentence:
-                found.append(Conflict(first, second, sentence))
-    return found
-
-
-def _clash(first: Release, second: Release) -> str:
-    overlap = first.t_zero < second.window_end and second.t_zero < first.window_end
-    if overlap and first.product_id == second.product_id:
-        return f"Both windows are of {first.product}, and overlap"
-    shared = _people(first, ON_CALL) & _people(second, ON_CALL)
-    same_day = first.t_zero.astimezone(first.zone).date() == second.t_zero.astimezone(first.zone).date()
-    if shared and (overlap or same_day):
-        names = ", ".join(sorted(person.name for person in shared))
-        return f"{names} is on call for both{' at the same time' if overlap else ' that day'}"
-    both = _people(first) & _people(second)
-    if overlap and both:
-        names = ", ".join(sorted(person.name for person in both)[:4])
-        return f"The windows overlap and share {names}"
-    return ""
-
-
-def _people(release: Release, role: str = "") -> set[User]:
-    return {row.user for row in release.assignments.all() if not role or row.role.slug == role}
+    if row.empty_roles:
+        return "risk", f"No {row.empty_roles[0].name} named"
+    if row.due_soon:
+        return "due_soon", f"{name}, {len(row.due_soon)} due soon"
+    return "", row.phase.phase.name if row.phase else ""

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from django.core.paginator import Page, Paginator
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
-from django.http import HttpResponse, HttpResponseRedirect
+from django.http import HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
@@ -18,30 +18,52 @@ from django.views.decorators.http import require_safe
 
 from relcoord.lib.htmx import HtmxRequest, is_partial
 from relcoord.lib.verbs import needs
-from releases import board, timeline
-from releases.models import FINAL, Assignment, Decision, Product, Release, Status
+from releases import board
+from releases.asks import asks
+from releases.conflicts import conflicts
+from releases.history import history
+from releases.models import FINAL, Assignment, Product, Release, Status
+from releases.timeline import timeline
 from releases.views.base import who
 
-ROWS = 50  # of one page of the table
-DOTS = 12  # of the history
+ROWS = 50  # of one page of the table, and of what is looked at above it
+WHICH = {"coming": "Coming", "mine": "I am on", "ended": "Ended", "all": "All"}
+STANDS = {
+    Status.ROLLING_BACK: "rolling back",
+    Status.DEPLOYING: "deploying",
+    Status.CLEARED: "cleared",
+    Status.POLLING: "deciding",
+    Status.NO_GO: "NO-GO",
+    Status.DEPLOYED: "deployed",
+    Status.PREPARING: "preparing",
+}
 
 
 @dataclass(frozen=True)
 class Filter:
-    """What the reader asked to see."""
+    """What the reader asked to see in the table."""
 
-    which: str = "coming"  # coming, mine, ended, all
+    which: str = "coming"
     product: str = ""
     words: str = ""
 
     @classmethod
     def of(cls, request: HtmxRequest) -> Filter:
         which = request.GET.get("which", "coming")
-        known = which if which in ("coming", "mine", "ended", "all") else "coming"
+        known = which if which in WHICH else "coming"
         return cls(known, request.GET.get("product", "")[:80], request.GET.get("q", "").strip()[:80])
 
+    @property
+    def narrows(self) -> bool:
+        return bool(self.product or self.words)
+
+    @property
+    def ahead(self) -> bool:
+        """Are the rows in the order they will happen?"""
+        return self.which in ("coming", "mine")
+
     def __call__(self, releases: QuerySet[Release], user_id: int) -> QuerySet[Release]:
-        if self.which in ("coming", "mine"):
+        if self.ahead:
             releases = releases.exclude(status__in=FINAL).order_by("t_zero", "key")
         elif self.which == "ended":
             releases = releases.filter(status__in=FINAL).order_by(F("ended_at").desc(nulls_last=True), "-pk")
@@ -56,6 +78,29 @@ class Filter:
         return releases
 
 
+class Flying:
+    """The visible releases in flight, the soonest first, in one query: for what is counted and what is looked at."""
+
+    def __init__(self, visible: QuerySet[Release]) -> None:
+        rows = visible.in_flight().order_by("t_zero", "key")  # type: ignore[attr-defined]
+        self.rows = list(rows.values_list("pk", "status", "event_sequence"))
+
+    @property
+    def ids(self) -> list[int]:
+        return [pk for pk, _, _ in self.rows]
+
+    @property
+    def summary(self) -> str:
+        """How many stand where: "1 rolling back, 2 preparing"."""
+        counts = Counter(status for _, status, _ in self.rows)
+        return ", ".join(f"{counts[status]} {word}" for status, word in STANDS.items() if counts[status])
+
+    def token(self, now: datetime) -> str:
+        """Changes when any release in flight does, and each minute, because clocks and lateness move."""
+        changes = sum(sequence for _, _, sequence in self.rows)
+        return f"{changes}-{len(self.rows)}-{int(now.timestamp() // 60)}"
+
+
 @needs("view")
 @require_safe
 def home(request: HtmxRequest) -> HttpResponse:
@@ -66,109 +111,58 @@ def home(request: HtmxRequest) -> HttpResponse:
 @needs("view")
 @require_safe
 def dashboard(request: HtmxRequest) -> HttpResponse:
+    """The whole page; for htmx the region it asked for, `above` or `board`, and only what that needs."""
     now, wanted, me = timezone.now(), Filter.of(request), who(request)
     visible = Release.objects.visible_to(me)
-    page = Paginator(wanted(visible, me.pk), ROWS).get_page(request.GET.get("page"))
-    entries = _entries(page, now)
-    coming = _coming(visible, page, entries, now)
-    context = {
-        "now": now,
-        "filter": wanted,
-        "page": page,
-        "entries": entries,
-        "asks": board.asks(coming, me),
-        "conflicts": board.conflicts([row.release for row in coming]),
-        "timeline": timeline.timeline(
-            [row.release for row in coming], now, ZoneInfo(timezone.get_current_timezone_name())
-        ),
-        "summary": _summary(visible),
-        "products": Product.objects.all(),
-        "next": next((row for row in coming if row.next_phase), None),
-        "history": _history(visible),
-        "live_url": reverse("releases:dashboard_live") + f"?token={_token(visible, now)}",
-    }
-    part = "#board" if is_partial(request) and request.htmx.target == "board" else ""
-    return render(request, f"releases/dashboard.html{part}", context)
+    flying = Flying(visible)
+    part = request.htmx.target if is_partial(request) and request.htmx.target in ("above", "board") else ""
+    page = None if part == "above" else _page(request, visible, flying, wanted)
+    looked_at = [] if part == "board" else flying.ids[:ROWS]
+    rows = _rows([*looked_at, *(page or [])], now)
+    context: dict[str, Any] = {"now": now, "filter": wanted, "summary": flying.summary}
+    if part != "board":
+        context |= _above([rows[pk] for pk in looked_at if pk in rows], request, now)
+    if page is not None:
+        context |= {"page": page, "entries": [rows[pk] for pk in page if pk in rows]}
+    if not part:
+        context |= {"products": Product.objects.all(), "which": WHICH, "history": history(visible)}
+        context["live_url"] = f"{reverse('releases:dashboard_live')}?token={flying.token(now)}"
+    return render(request, f"releases/dashboard.html{'#' + part if part else ''}", context)
 
 
-def _entries(page: Page[Release], now: datetime) -> list[board.Entry]:
-    """The rows of this page, in its order."""
-    keys = [release.pk for release in page.object_list]
-    rows = {row.pk: row for row in board.loaded(Release.objects.filter(pk__in=keys))}
-    return [board.entry(rows[pk], now) for pk in keys]
-
-
-def _coming(
-    visible: QuerySet[Release], page: Page[Release], entries: list[board.Entry], now: datetime
-) -> list[board.Entry]:
-    """The soonest releases in flight, for the parts above the table; loaded once where the table shows the same."""
-    soonest = list(visible.in_flight().order_by("t_zero", "key").values_list("pk", flat=True)[:ROWS])  # type: ignore[attr-defined]
-    known = {row.release.pk: row for row in entries}
-    missing = [pk for pk in soonest if pk not in known]
-    if missing:
-        known |= {r.pk: board.entry(r, now) for r in board.loaded(Release.objects.filter(pk__in=missing))}
-    return [known[pk] for pk in soonest]
-
-
-def _summary(visible: QuerySet[Release]) -> str:
-    """How many stand where: "1 rolling back, 2 preparing"."""
-    counts: Counter[str] = Counter(visible.in_flight().order_by().values_list("status", flat=True))  # type: ignore[attr-defined]
-    order = [Status.ROLLING_BACK, Status.DEPLOYING, Status.CLEARED, Status.POLLING, Status.NO_GO, Status.DEPLOYED]
-    words = [f"{counts[status]} {status.label}" for status in [*order, Status.PREPARING] if counts[status]]
-    return ", ".join(words)
-
-
-@dataclass(frozen=True)
-class Dot:
-    key: str
-    url: str
-    state: str
-    words: str
-
-
-def _history(visible: QuerySet[Release]) -> dict[str, Any] | None:
-    """The last releases that ended, the oldest first, with how they went."""
-    rounds = Decision.objects.filter(release=OuterRef("pk"), poll__round=1, call__in=["go", "conditional_go"])
-    ended = visible.filter(status__in=[Status.CLOSED, Status.ROLLED_BACK]).annotate(
-        first_go=Exists(rounds), overridden=Exists(Release.objects.filter(pk=OuterRef("pk"), overrides__isnull=False))
-    )
-    rows = list(ended.order_by(F("ended_at").desc(nulls_last=True), "-pk")[:DOTS])[::-1]
-    if not rows:
-        return None
-    leads = sorted((row.ended_at - row.created_at).total_seconds() for row in rows if row.ended_at)
-    return {
-        "dots": [_dot(row) for row in rows],
-        "first_go": sum(row.first_go for row in rows),
-        "rolled_back": sum(row.status == Status.ROLLED_BACK for row in rows),
-        "moved": sum(row.schedule_version > 1 for row in rows),
-        "lead": leads[len(leads) // 2] if leads else None,
-        "total": len(rows),
-    }
-
-
-def _dot(row: Release) -> Dot:
-    if row.status == Status.ROLLED_BACK:
-        state, words = "rollback", "rolled back"
-    elif row.overridden:  # type: ignore[attr-defined]
-        state, words = "override", "closed, with an override"
+def _page(request: HtmxRequest, visible: QuerySet[Release], flying: Flying, wanted: Filter) -> Page[int]:
+    """The ids of the releases on the wanted page of the table."""
+    if wanted == Filter():
+        ids = flying.ids
     else:
-        state, words = "closed", "closed"
-    return Dot(row.key, reverse("releases:record", args=[row.key]), state, f"{row.title}: {words}")
+        ids = list(wanted(visible, who(request).pk).values_list("pk", flat=True))
+    return Paginator(ids, ROWS).get_page(request.GET.get("page"))
 
 
-def _token(visible: QuerySet[Release], now: datetime) -> str:
-    """Changes when any visible release in flight does, and each minute, because clocks and lateness move."""
-    rows = visible.in_flight().order_by("pk").values_list("pk", "event_sequence")  # type: ignore[attr-defined]
-    return f"{sum(sequence for _, sequence in rows)}-{len(rows)}-{int(now.timestamp() // 60)}"
+def _rows(ids: list[int], now: datetime) -> dict[int, board.Entry]:
+    loaded = board.loaded(Release.objects.filter(pk__in=set(ids)))
+    return {row.release.pk: row for row in board.entries(loaded, now)}
+
+
+def _above(rows: list[board.Entry], request: HtmxRequest, now: datetime) -> dict[str, Any]:
+    """What stands above the table."""
+    releases = [row.release for row in rows]
+    clashes = conflicts(releases)
+    clashing = {release.pk for clash in clashes for release in (clash.first, clash.second)}
+    zone = ZoneInfo(timezone.get_current_timezone_name())
+    return {
+        "asks": asks(rows, who(request)),
+        "conflicts": clashes,
+        "timeline": timeline(releases, now, zone, clashing),
+        "next": board.next_to_open(rows),
+    }
 
 
 @needs("view")
 @require_safe
 def dashboard_live(request: HtmxRequest) -> HttpResponse:
-    """204 while nothing the board shows has changed; else the new token and the regions to fetch again."""
-    from django.http import JsonResponse
-
-    token = _token(Release.objects.visible_to(who(request)), timezone.now())
+    """204 while nothing the page shows has changed; else the new token and the regions to fetch again."""
+    token = Flying(Release.objects.visible_to(who(request))).token(timezone.now())
     if request.GET.get("token") == token:
         return HttpResponse(status=204)
-    return JsonResponse({"token": token, "changed": ["board", "needs"]})
+    return JsonResponse({"token": token, "changed": ["above", "board"]})

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
 
 from django.core.cache import cache
 from django.http import HttpRequest, HttpResponse
@@ -16,36 +15,44 @@ from django.utils import timezone
 
 from releases.models import Heartbeat, Release
 from releases.views.base import who
-from releases.views.mywork import work_of
+from releases.views.mywork import badge, badge_key
 
-BADGE = 60  # seconds a badge is kept
+KEPT = 60  # seconds the ribbon's words are kept
 AGE = 10  # seconds the age of the last tick is kept
 
 
+class Shell:
+    """What `relcoord.context` reads of `request.shell`; nothing is read before a template asks."""
+
+    def __init__(self, request: HttpRequest) -> None:
+        self.request = request
+
+    def mine(self) -> int:
+        return badge(who(self.request))
+
+    @property
+    def scheduler_age(self) -> int | None:
+        return scheduler_age()
+
+    @property
+    def ribbon(self) -> str:
+        return ribbon()
+
+
 class ShellMiddleware:
-    """Puts `request.shell` where `relcoord.context` looks for it."""
+    """Puts `request.shell` where `relcoord.context` looks for it; what somebody does drops their badge."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if request.user.is_authenticated:
-            request.shell = {  # type: ignore[attr-defined]
-                "mine": lambda: mine(request),
-                "scheduler_age": scheduler_age(),
-                "ribbon": ribbon(),
-            }
-        return self.get_response(request)
-
-
-def mine(request: HttpRequest) -> int:
-    """How many things are asked of the reader or open for them now."""
-    key = f"mine:{who(request).pk}"
-    known: int | None = cache.get(key)
-    if known is None:
-        known = work_of(who(request), timezone.now()).count
-        cache.set(key, known, BADGE)
-    return known
+        if not request.user.is_authenticated:
+            return self.get_response(request)
+        request.shell = Shell(request)  # type: ignore[attr-defined]
+        response = self.get_response(request)
+        if request.method == "POST" and request.user.is_authenticated:
+            cache.delete(badge_key(who(request)))
+        return response
 
 
 def scheduler_age() -> int | None:
@@ -59,11 +66,9 @@ def scheduler_age() -> int | None:
 
 def ribbon() -> str:
     """Words over every page while demo data is there."""
-
-    def look() -> str:
-        return (
-            "Demo data: the people and releases here are made up" if Release.objects.filter(demo=True).exists() else ""
-        )
-
-    words: Any = cache.get_or_set("ribbon", look, BADGE)
-    return str(words)
+    words: str | None = cache.get("ribbon")
+    if words is None:
+        demo = Release.objects.filter(demo=True).exists()
+        words = "Demo data: the people and releases here are made up" if demo else ""
+        cache.set("ribbon", words, KEPT)
+    return words
