@@ -9,8 +9,9 @@ from django.utils import timezone
 from relcoord.lib.htmx import HtmxRequest
 from releases import live
 from releases.models import Release
+from releases.views.answers import REGIONS
 from releases.views.base import shows
-from releases.views.frame import frame
+from releases.views.page import page_context
 
 
 @shows("view")
@@ -25,7 +26,13 @@ def live_news(request: HtmxRequest, release: Release) -> HttpResponse:
 
 @shows("view")
 def part(request: HtmxRequest, release: Release, name: str) -> HttpResponse:
-    """One region of the page as it is now."""
-    if name != "head":
+    """One region of the page as it is now, named as in `releases.live`."""
+    context = page_context(request, release, request.GET.get("tab", ""))
+    if name == "head":
+        return render(request, "releases/_release.html#head", context)
+    if name in REGIONS or name == "list":
+        return render(request, f"releases/release.html#{name}", context)
+    section = next((s for s in context["page"].sheet.sections if s.anchor == name), None)
+    if section is None:
         raise Http404(name)
-    return render(request, "releases/_release.html#head", frame(request, release, ""))
+    return render(request, "releases/release.html#count", context | {"section": section})
