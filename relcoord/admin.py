@@ -10,5 +10,15 @@ class UserAdmin(admin.ModelAdmin):
     list_display = ("name", "email", "is_active", "is_staff", "last_login")
     list_filter = ("is_active", "is_staff")
     search_fields = ("name", "email")
-    fields = ("name", "email", "is_active", "is_staff", "is_superuser", "groups", "time_zone", "last_login", "date_joined")
+    fields = (
+        "name",
+        "email",
+        "is_active",
+        "is_staff",
+        "is_superuser",
+        "groups",
+        "time_zone",
+        "last_login",
+        "date_joined",
+    )
     readonly_fields = ("last_login", "date_joined")

@@ -143,18 +143,22 @@ def delegate(user: User, deputy: User, starts_on: date, ends_on: date, *, by: Us
         raise DomainError(f"Only {user.name} or staff may say when {user.name} is away")
     if user.pk == deputy.pk:
         raise DomainError("Choose somebody else as deputy")
+    if not deputy.is_active:
+        raise DomainError(f"{deputy.name} no longer has an account")
     if ends_on < starts_on:
         raise DomainError("The absence ends before it starts")
     if ends_on < timezone.localdate() - timedelta(days=1):
         raise DomainError("That absence is over already")
-    row = Delegation.objects.create(
+    User.objects.select_for_update().get(pk=user.pk)
+    row, made = Delegation.objects.get_or_create(
         user=user,
         deputy=deputy,
         starts_on=starts_on,
         ends_on=ends_on,
-        reason=reason.strip(),
-        created_at=timezone.now(),
+        defaults={"reason": reason.strip(), "created_at": timezone.now()},
     )
+    if not made:  # the form was sent twice
+        return row
     for release in Release.objects.in_flight().filter(assignments__user=user).distinct().order_by("pk"):
         release = Release.objects.lock(release)
         events.record(
@@ -213,6 +217,19 @@ def owe_invitation(user: User, *, by: User, release: Release | None = None) -> I
     )
     tasks.look_on_commit()
     return row
+
+
+@transaction.atomic
+def come_in(invitation: Invitation, name: str, password: str) -> bool:
+    """Take an invitation: the person gets their password. False when it was used or ran out meanwhile."""
+    now = timezone.now()
+    if not Invitation.objects.filter(pk=invitation.pk, used_at=None, expires_at__gt=now).update(used_at=now):
+        return False
+    user = invitation.user
+    user.name = " ".join(name.split()) or user.name
+    user.set_password(password)
+    user.save(update_fields=["name", "password"])
+    return True
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,7 @@ urlpatterns: list[URLPattern] = [
     path("people/invite/", staff.invite, name="invite"),
     path("people/<int:pk>/invite/", staff.invite_again, name="invite_again"),
     path("people/<int:pk>/active/", staff.set_active, name="set_active"),
+    path("people/<int:pk>/staff/", staff.set_staff, name="set_staff"),
     path("people/roles/", staff.role_save, name="role_save"),
     path("people/products/", staff.product_save, name="product_save"),
     # the page of a release

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import zoneinfo
+from collections import Counter
+from collections.abc import Sequence
 from datetime import date
 from typing import Any, ClassVar
 
 from django import forms
 from django.contrib.auth.password_validation import validate_password
 from django.db.models import QuerySet
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
 
 from checklists.models import Role
 from relcoord.models import User
-from releases.models import Product, Release
+from releases.forms.window import zone_of
+from releases.models import COORDINATOR, Release
 
 
 def people() -> QuerySet[User]:
@@ -20,14 +24,62 @@ def people() -> QuerySet[User]:
     return User.objects.filter(is_active=True).order_by("name", "email")
 
 
+def told_apart(persons: Sequence[User]) -> list[tuple[int, str]]:
+    """(id, name) of each; namesakes with their address."""
+    names = Counter(person.name for person in persons)
+    return [(p.pk, p.name if names[p.name] == 1 else f"{p.name} · {p.email}") for p in persons]
+
+
 class PersonChoice(forms.ModelChoiceField):
-    """Choose a person; namesakes are told apart by their address."""
+    """Choose a person; each is shown with their address."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(queryset=User.objects.none(), **({"empty_label": "Choose a person"} | kwargs))
 
     def label_from_instance(self, person: User) -> str:
         return f"{person.name} · {person.email}"
+
+
+class Places(forms.SelectMultiple):
+    """Several people as several plain selects of one name: easier on a phone than a list to hold Ctrl on.
+
+    `spare` is how many empty ones stand after those that are filled; there is always one to fill.
+    """
+
+    spare = 0
+
+    def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:
+        chosen = [str(one) for one in value or [] if str(one)]
+        places = [*chosen, *[""] * max(self.spare, 0 if chosen else 1)]
+        one = forms.Select(choices=[("", "Nobody yet" if not chosen else "Nobody more"), *self.choices])
+        given = self.build_attrs(self.attrs, attrs)
+        return format_html_join(
+            "", "{}", ((one.render(name, held, _numbered(given, number)),) for number, held in enumerate(places, 1))
+        )
+
+    def value_from_datadict(self, data: Any, files: Any, name: str) -> list[str]:
+        held = data.getlist(name) if hasattr(data, "getlist") else data.get(name, [])
+        return list(dict.fromkeys(one for one in held if one))
+
+
+def _numbered(attrs: dict[str, Any], number: int) -> dict[str, Any]:
+    """The first place carries the field's id and label; the others say which they are."""
+    if number == 1:
+        return attrs
+    return attrs | {"id": f"{attrs.get('id', 'place')}_{number}", "aria-label": f"{attrs.get('data-who')}, {number}"}
+
+
+class SeveralPeople(forms.TypedMultipleChoiceField):
+    """Any number of people, in `Places`; gives a list of `User`."""
+
+    widget = Places
+
+    def __init__(self, persons: Sequence[User], *, spare: int = 0, **kwargs: Any) -> None:
+        known = {str(person.pk): person for person in persons}
+        super().__init__(choices=told_apart(persons), coerce=known.__getitem__, required=False, **kwargs)
+        self.error_messages["invalid_choice"] = "Choose people from the list; that account is closed or was never one."
+        self.widget.spare = spare
+        self.widget.attrs["data-who"] = self.label or ""
 
 
 class PersonForm(forms.Form):
@@ -51,8 +103,6 @@ class AssignForm(PersonForm):
 
 def roles_of(release: Release) -> QuerySet[Role]:
     """The roles people can be given here: all but the coordinator's, which is handed over."""
-    from releases.models import COORDINATOR
-
     return Role.objects.exclude(slug=COORDINATOR).order_by("name")
 
 
@@ -98,22 +148,27 @@ class AbsenceForm(PersonForm):
         return data
 
 
-def zone_choices() -> list[tuple[str, str]]:
-    return [("", "The site’s zone"), *((name, name) for name in sorted(zoneinfo.available_timezones()))]
-
-
 class SettingsForm(forms.ModelForm):
+    time_zone = forms.CharField(
+        label="Time zone",
+        required=False,
+        max_length=64,
+        help_text="Times on pages and in mails are said in it. Empty: pages follow your device, mails the site.",
+        widget=forms.TextInput(attrs={"list": "zones", "autocomplete": "off", "spellcheck": "false"}),
+    )
+
     class Meta:
         model = User
         fields = ("name", "time_zone", "theme", "density", "single_keys")
-        help_texts: ClassVar = {
-            "time_zone": "Times on pages and in mails are said in it, with UTC behind.",
-            "single_keys": "j and k walk, x ticks, ? lists them all.",
-        }
+        widgets: ClassVar = {"theme": forms.RadioSelect, "density": forms.RadioSelect}
+        help_texts: ClassVar = {"single_keys": "j and k walk, x ticks, ? lists them all."}
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.fields["time_zone"].widget = forms.Select(choices=zone_choices())
+    def clean_name(self) -> str:
+        return " ".join(self.cleaned_data["name"].split())
+
+    def clean_time_zone(self) -> str:
+        said = self.cleaned_data["time_zone"].strip()
+        return zone_of(said).key if said else ""
 
 
 class WelcomeForm(forms.Form):
@@ -149,14 +204,12 @@ class InviteForm(forms.Form):
     email = forms.EmailField(label="Mail address")
 
 
-class RoleForm(forms.ModelForm):
-    class Meta:
-        model = Role
-        fields = ("name", "responsibility")
-        widgets: ClassVar = {"responsibility": forms.Textarea(attrs={"rows": 3})}
+class RoleForm(forms.Form):
+    """A role's words. Its identity, the slug, is not among them."""
+
+    name = forms.CharField(max_length=80)
+    responsibility = forms.CharField(required=False, max_length=2000, widget=forms.Textarea(attrs={"rows": 2}))
 
 
-class ProductForm(forms.ModelForm):
-    class Meta:
-        model = Product
-        fields = ("name",)
+class ProductForm(forms.Form):
+    name = forms.CharField(max_length=120)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django import forms
 from django.core.validators import RegexValidator
-from django.db.models import QuerySet
+from django.http import QueryDict
 
 from checklists.blueprints import slug
-from checklists.models import Role, Template, TemplateVersion
+from checklists.models import Role, Template, TemplateRole, TemplateVersion
 from relcoord.models import User
-from releases.forms.people import PersonChoice, PersonForm, people
+from releases.forms.people import PersonChoice, PersonForm, SeveralPeople, people
 from releases.models import COORDINATOR, Product, Release
 
 
@@ -25,18 +26,22 @@ class PlanForm(PersonForm):
             RegexValidator(r"^[A-Za-z0-9][A-Za-z0-9._-]*$", "Write it in letters, digits, dots and hyphens: PAY-4.2.")
         ],
     )
-    title = forms.CharField(max_length=120, help_text="Payments 4.2")
+    title = forms.CharField(max_length=120, help_text="As the mails name it: Payments 4.2.")
     product = forms.CharField(
-        max_length=120, help_text="Choose one or write a new one.", widget=forms.TextInput(attrs={"list": "products"})
+        max_length=120,
+        help_text="Choose one or write a new one.",
+        widget=forms.TextInput(attrs={"list": "products", "autocomplete": "off"}),
     )
     template = forms.ModelChoiceField(
         label="Checklist", queryset=Template.objects.none(), empty_label=None, to_field_name="slug"
     )
     coordinator = PersonChoice(label="Release Coordinator")
     restricted = forms.BooleanField(
-        required=False, label="Only for its people", help_text="Otherwise everyone signed in may look."
+        required=False, label="Restricted: only its people may look", help_text="Else everyone signed in may look."
     )
-    notes = forms.CharField(required=False, max_length=20_000, widget=forms.Textarea(attrs={"rows": 3}))
+    notes = forms.CharField(
+        required=False, max_length=20_000, help_text="Markdown", widget=forms.Textarea(attrs={"rows": 3})
+    )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -62,26 +67,43 @@ class PlanForm(PersonForm):
 
 
 class RolesForm(forms.Form):
-    """Who holds which role of the chosen checklist; every field is optional, what is empty is said."""
+    """Who holds which role of the chosen checklist, and who else may look; all optional, what is empty is said.
 
-    def __init__(self, *args: Any, version: TemplateVersion, **kwargs: Any) -> None:
+    `more` names the role, or "viewers", that is given one more place.
+    """
+
+    def __init__(self, *args: Any, version: TemplateVersion, more: str = "", **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        everyone: QuerySet[User] = people()
-        self.roles: dict[str, Role] = {}
-        for plan in version.roles.select_related("role"):
-            if plan.role.slug == COORDINATOR:
-                continue
-            name = f"role-{plan.role.slug}"
-            self.roles[name] = plan.role
-            self.fields[name] = forms.ModelMultipleChoiceField(
-                queryset=everyone,
-                required=False,
-                label=plan.name,
-                help_text=plan.responsibility
-                + (" Needed: without a holder the release alarms." if plan.required else ""),
-                widget=forms.SelectMultiple(attrs={"size": 4}),
+        persons = list(people())
+        self.plans = [plan for plan in version.roles.select_related("role") if plan.role.slug != COORDINATOR]
+        for plan in self.plans:
+            spare = int(plan.role.slug == more)
+            self.fields[_field(plan)] = SeveralPeople(
+                persons, spare=spare, label=plan.name, help_text=plan.responsibility
             )
+        self.fields["viewers"] = SeveralPeople(
+            persons, spare=int(more == "viewers"), label="Who else may look", help_text="Beside its people and staff."
+        )
+
+    def rows(self) -> list[tuple[TemplateRole, forms.BoundField]]:
+        """Each role of the checklist with its field."""
+        return [(plan, self[_field(plan)]) for plan in self.plans]
 
     def holders(self) -> dict[Role, list[User]]:
         """The people named for each role; only after `is_valid()`."""
-        return {role: list(self.cleaned_data[name]) for name, role in self.roles.items() if self.cleaned_data[name]}
+        named = {plan.role: self.cleaned_data[_field(plan)] for plan in self.plans}
+        return {role: held for role, held in named.items() if held}
+
+    def take(self, found: Mapping[Role, Sequence[User]]) -> None:
+        """Fill in the people of an earlier release; roles it had nobody for stay as they are."""
+        for plan in self.plans:
+            if plan.role in found:
+                self.initial[_field(plan)] = [person.pk for person in found[plan.role]]
+
+    def keep(self, data: QueryDict) -> None:
+        """Fill in what was typed, without looking for errors."""
+        self.initial = {name: field.widget.value_from_datadict(data, {}, name) for name, field in self.fields.items()}
+
+
+def _field(plan: TemplateRole) -> str:
+    return f"role-{plan.role.slug}"

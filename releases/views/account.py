@@ -2,36 +2,44 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import login
 from django.contrib.auth.decorators import login_not_required
 from django.core import signing
-from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
 from django.utils import timezone
+from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
 from relcoord.lib.htmx import HtmxRequest, say
 from relcoord.lib.verbs import needs
+from relcoord.models import User
 from releases import people
 from releases.errors import DomainError
 from releases.forms.people import AbsenceForm, SettingsForm, WelcomeForm
+from releases.forms.window import suggested_zones
 from releases.models import Delegation, Invitation
-from releases.views.base import who
+from releases.views.base import to, who
 
+SALT = "invitation"  # what the links in mails are signed with
 BACKEND = "django.contrib.auth.backends.ModelBackend"
 
 
 def _settings_page(request: HtmxRequest, status: int = 200, **given: object) -> HttpResponse:
-    me = who(request)
+    me, today = who(request), timezone.localdate()
+    recent = today - timedelta(days=30)
     context = {
         "form": SettingsForm(instance=me),
         "absence_form": AbsenceForm(),
-        "absences": Delegation.objects.filter(user=me).select_related("deputy"),
-        "deputizes": Delegation.objects.filter(deputy=me, ends_on__gte=timezone.localdate()).select_related("user"),
+        "absences": Delegation.objects.filter(user=me.pk, ends_on__gte=recent).select_related("deputy"),
+        "deputizes": Delegation.objects.filter(deputy=me.pk, ends_on__gte=today).select_related("user"),
+        "today": today,
+        "zones": suggested_zones(me.time_zone, timezone.get_current_timezone_name()),
     }
     return render(request, "account/settings.html", context | given, status=status)
 
@@ -42,12 +50,12 @@ def settings_page(request: HtmxRequest) -> HttpResponse:
     """Name, zone, theme, density, shortcuts."""
     if request.method != "POST":
         return _settings_page(request)
-    form = SettingsForm(request.POST, instance=who(request))
+    form = SettingsForm(request.POST, instance=User.objects.get(pk=who(request).pk))  # the shell shows who one is still
     if not form.is_valid():
         return _settings_page(request, 422, form=form)
     form.save()
     say(request, "Saved")
-    return HttpResponseRedirect(request.path, status=303)
+    return to(request, reverse("settings"))
 
 
 @needs("view")
@@ -63,17 +71,11 @@ def absence_add(request: HtmxRequest) -> HttpResponse:
     if form.errors:
         return _settings_page(request, 422, absence_form=form)
     say(request, f"{form.cleaned_data['deputy']} stands in for you on those days")
-    return HttpResponseRedirect(_back(), status=303)
+    return to(request, reverse("settings"))
 
 
 def _absence(form: AbsenceForm) -> dict[str, Any]:
     return {name: form.cleaned_data[name] for name in ("deputy", "starts_on", "ends_on", "reason")}
-
-
-def _back() -> str:
-    from django.urls import reverse
-
-    return reverse("settings")
 
 
 @needs("view")
@@ -83,39 +85,33 @@ def absence_end(request: HtmxRequest, pk: int) -> HttpResponse:
     row = get_object_or_404(Delegation, pk=pk, user=who(request))
     people.end_delegation(row, by=who(request))
     say(request, "The absence is taken back")
-    return HttpResponseRedirect(_back(), status=303)
+    return to(request, reverse("settings"))
 
 
 @login_not_required
+@needs("public")
+@never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def welcome(request: HttpRequest, token: str) -> HttpResponse:
     """The invitation link: GET shows a form and changes nothing; its post sets a password and signs in, once."""
     invitation = _invitation(token)
     if invitation is None:
         return render(request, "account/welcome_over.html", status=410)
-    form = WelcomeForm(request.POST or None, user=invitation.user, initial={"name": invitation.user.name})
-    if request.method != "POST" or not form.is_valid():
-        status = 422 if form.errors else 200
-        return render(request, "account/welcome.html", {"form": form, "invitation": invitation}, status=status)
-    with transaction.atomic():
-        taken = Invitation.objects.filter(pk=invitation.pk, used_at=None).update(used_at=timezone.now())
-        if not taken:
-            return render(request, "account/welcome_over.html", status=410)
-        user = invitation.user
-        user.name = form.cleaned_data["name"]
-        user.set_password(form.cleaned_data["password"])
-        user.save(update_fields=["name", "password"])
-    login(request, user, backend=BACKEND)
+    posted = request.POST if request.method == "POST" else None
+    form = WelcomeForm(posted, user=invitation.user, initial={"name": invitation.user.name})
+    if not form.is_valid():
+        context, status = {"form": form, "invitation": invitation}, 422 if form.errors else 200
+        return render(request, "account/welcome.html", context, status=status)
+    if not people.come_in(invitation, form.cleaned_data["name"], form.cleaned_data["password"]):
+        return render(request, "account/welcome_over.html", status=410)
+    login(request, invitation.user, backend=BACKEND)
     return HttpResponseRedirect(settings.LOGIN_REDIRECT_URL, status=303)
-
-
-welcome = needs("public")(welcome)
 
 
 def _invitation(token: str) -> Invitation | None:
     """The open invitation behind a signed token; None for what was used, has expired or was never one."""
     try:
-        pk = signing.loads(token, salt="invitation")["invitation"]
+        pk = signing.loads(token, salt=SALT)["invitation"]
     except (signing.BadSignature, KeyError, TypeError):
         raise Http404 from None
     row = Invitation.objects.select_related("user", "by").filter(pk=pk, user__is_active=True).first()

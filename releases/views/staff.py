@@ -7,42 +7,52 @@ from functools import wraps
 from typing import Any
 
 from django import forms
-from django.db import transaction
-from django.db.models import Count, Max
-from django.http import HttpResponse, HttpResponseRedirect
+from django.contrib import messages
+from django.db.models import Count, Max, Q
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
+from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
-from checklists.blueprints import slug
 from checklists.models import Role
 from relcoord.lib.htmx import HtmxRequest, say
 from relcoord.lib.verbs import needs
 from relcoord.models import User
-from releases import people
+from releases import people, staffing
 from releases.errors import DomainError, Refused
 from releases.forms.people import InviteForm, ProductForm, RoleForm
-from releases.models import Product, Release
-from releases.views.base import refused, who
+from releases.models import FINAL, Product
+from releases.views.base import refused, to, who
 
 
 def staff(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
-    """Only staff may administer; others hear so."""
+    """Only staff may administer; others hear so. A `DomainError` becomes a message on the page."""
 
     @needs("administer")
     @wraps(view)
     def page(request: HtmxRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         if not who(request).is_staff:
             return refused(request, Refused("Only staff may administer people, roles and products."))
-        return view(request, *args, **kwargs)
+        try:
+            return view(request, *args, **kwargs)
+        except DomainError as refusal:
+            messages.error(request, str(refusal))
+            return to(request, reverse("releases:people"))
 
     return page
 
 
-def _page(request: HtmxRequest, status: int = 200, **given: forms.BaseForm) -> HttpResponse:
-    active = User.objects.annotate(release_count=Count("assignments__release", distinct=True))
+def _page(request: HtmxRequest, status: int = 200, **given: forms.BaseForm | int) -> HttpResponse:
+    """The page, with the form that was refused in its place (`role_pk`, `product_pk`: of which row)."""
+    running = ~Q(assignments__release__status__in=FINAL)
+    persons = User.objects.annotate(
+        release_count=Count("assignments__release", filter=running, distinct=True),
+        invited_until=Max("invitations__expires_at", filter=Q(invitations__used_at=None)),
+    )
     context: dict[str, Any] = {
-        "people": active.annotate(invited_until=Max("invitations__expires_at")).order_by("-is_active", "name"),
+        "now": timezone.now(),
+        "people": persons.order_by("-is_active", "name", "email"),
         "roles": Role.objects.order_by("name"),
         "products": Product.objects.annotate(release_count=Count("releases")),
         "invite_form": InviteForm(prefix="invite"),
@@ -60,7 +70,7 @@ def staff_people(request: HtmxRequest) -> HttpResponse:
 
 def _done(request: HtmxRequest, sentence: str) -> HttpResponse:
     say(request, sentence)
-    return HttpResponseRedirect(reverse("releases:people"), status=303)
+    return to(request, reverse("releases:people"))
 
 
 @staff
@@ -72,7 +82,7 @@ def invite(request: HtmxRequest) -> HttpResponse:
             people.invite(form.cleaned_data["email"], form.cleaned_data["name"], by=who(request))
             return _done(request, f"{form.cleaned_data['name']} is sent a link to come in")
         except DomainError as refusal:
-            form.add_error(None, str(refusal))
+            form.add_error("email", str(refusal))
     return _page(request, 422, invite_form=form)
 
 
@@ -88,58 +98,58 @@ def invite_again(request: HtmxRequest, pk: int) -> HttpResponse:
 @staff
 @require_POST
 def set_active(request: HtmxRequest, pk: int) -> HttpResponse:
-    """Close or open an account. What the person did stays in every record."""
+    """Close or open an account."""
     user = get_object_or_404(User, pk=pk)
-    active = request.POST.get("to") == "active"
-    if not active and user.pk == who(request).pk:
-        return _say_no(request, "You cannot close your own account; another of the staff can.")
-    running = Release.objects.in_flight().filter(coordinator=user).values_list("key", flat=True)
-    if not active and running:
-        return _say_no(request, f"{user} coordinates {', '.join(running)}; hand that over first.")
-    user.is_active = active
-    user.save(update_fields=["is_active"])
-    return _done(request, f"{user} {'may sign in again' if active else 'can no longer sign in'}")
+    if request.POST.get("to") == "active":
+        staffing.open_account(user, by=who(request))
+        return _done(request, f"{user} may sign in again")
+    left = staffing.close_account(user, by=who(request))
+    if left:
+        keys = ", ".join(release.key for release in left)
+        messages.warning(request, f"{user} still holds roles in {keys}; give them to somebody who can sign in.")
+    return _done(request, f"{user} can no longer sign in")
 
 
-def _say_no(request: HtmxRequest, sentence: str) -> HttpResponse:
-    from django.contrib import messages
-
-    messages.error(request, sentence)
-    return HttpResponseRedirect(reverse("releases:people"), status=303)
+@staff
+@require_POST
+def set_staff(request: HtmxRequest, pk: int) -> HttpResponse:
+    """Give or take the right to administer."""
+    user, wanted = get_object_or_404(User, pk=pk), request.POST.get("to") == "staff"
+    staffing.set_staff(user, wanted, by=who(request))
+    return _done(request, f"{user} {'may' if wanted else 'may no longer'} administer people, roles and products")
 
 
 @staff
 @require_POST
 def role_save(request: HtmxRequest) -> HttpResponse:
-    """A new role, or new words for one; its identity, the slug, stays."""
-    pk = request.POST.get("pk", "")
-    known = Role.objects.filter(pk=pk).first() if pk.isdigit() else None
-    form = RoleForm(request.POST, prefix="role", instance=known)
+    """A new role, or new words for the one named by `pk`."""
+    known = _named(Role, request)
+    form = RoleForm(request.POST, prefix=f"role-{known.pk}" if known else "role")
     if form.is_valid():
-        wanted = slug(form.cleaned_data["name"])
-        if known is None and (not wanted or Role.objects.filter(slug=wanted).exists()):
-            form.add_error("name", "There is a role of that name already." if wanted else "Give it a name in letters.")
-        else:
-            role = form.save(commit=False)
-            role.slug = role.slug or wanted
-            role.save()
+        try:
+            role = staffing.save_role(**form.cleaned_data, by=who(request), role=known)
             return _done(request, f"Role {role} is saved")
-    return _page(request, 422, role_form=form)
+        except DomainError as refusal:
+            form.add_error("name", str(refusal))
+    return _page(request, 422, **({"role_edit": form, "role_pk": known.pk} if known else {"role_form": form}))
 
 
 @staff
 @require_POST
-@transaction.atomic
 def product_save(request: HtmxRequest) -> HttpResponse:
-    """A new product."""
-    form = ProductForm(request.POST, prefix="product")
+    """A new product, or a new name for the one named by `pk`."""
+    known = _named(Product, request)
+    form = ProductForm(request.POST, prefix=f"product-{known.pk}" if known else "product")
     if form.is_valid():
-        wanted = slug(form.cleaned_data["name"])[:80]
-        if not wanted or Product.objects.filter(slug=wanted).exists():
-            form.add_error(
-                "name", "There is a product of that name already." if wanted else "Give it a name in letters."
-            )
-        else:
-            Product.objects.create(slug=wanted, name=form.cleaned_data["name"])
-            return _done(request, f"Product {form.cleaned_data['name']} is added")
-    return _page(request, 422, product_form=form)
+        try:
+            product = staffing.save_product(**form.cleaned_data, by=who(request), product=known)
+            return _done(request, f"Product {product} is saved")
+        except DomainError as refusal:
+            form.add_error("name", str(refusal))
+    return _page(request, 422, **({"product_edit": form, "product_pk": known.pk} if known else {"product_form": form}))
+
+
+def _named(model: type[Any], request: HtmxRequest) -> Any:
+    """The row the form is about; None for a new one, 404 for one that is not there."""
+    pk = request.POST.get("pk", "")
+    return get_object_or_404(model, pk=int(pk) if pk.isdigit() else 0) if pk else None
