@@ -9,7 +9,7 @@ through their own, authorised views.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -17,7 +17,7 @@ from django.core.cache import cache
 from django.db.models import prefetch_related_objects
 from django.urls import reverse
 
-from releases.models import Event, Item, PhaseMoments, Release, Watch
+from releases.models import Event, Item, PhaseMoments, Release, Status, Watch
 
 SOON = timedelta(hours=4)  # the longest time before its due moment that an item is called due soon
 KEEP = 3600  # seconds the moments of one event sequence are kept
@@ -89,10 +89,11 @@ def _turns(release: Release) -> Iterable[tuple[datetime, frozenset[str]]]:
         for item in planned.phase.items.all():
             for moment in (soon_at(planned, item), planned.due_of(item)):
                 if moment is not None and not item.settled:
-                    yield moment, EVERYWHERE | {item.anchor, planned.phase.anchor, "people"}
-    for watch in Watch.objects.filter(item__phase__release=release, ended_at=None).select_related("item"):
-        for moment in (watch.may_end_at, watch.asks_at):
-            yield moment, frozenset({watch.item.anchor})
+                    yield moment, EVERYWHERE | {item.anchor, "people"}
+    if release.status in (Status.DEPLOYING, Status.DEPLOYED):
+        for watch in Watch.objects.filter(item__phase__release=release, ended_at=None).select_related("item"):
+            for moment in (watch.may_end_at, watch.asks_at):
+                yield moment, frozenset({watch.item.anchor})
 
 
 def _between(rows: Turns, since: datetime, now: datetime) -> Turns:
@@ -102,18 +103,27 @@ def _between(rows: Turns, since: datetime, now: datetime) -> Turns:
     return rows[bisect_right(rows, since, key=at) : bisect_right(rows, now, key=at)]
 
 
-def changed(release: Release, since: Token | None, now: datetime) -> list[str]:
-    """The regions that changed after `since`, sorted; all of them when it is unknown or of another time."""
+def changed(release: Release, since: Token | None, now: datetime, latest: Sequence[Event] = ()) -> list[str]:
+    """The regions that changed after `since`, sorted; all of them when it is unknown or of another time.
+
+    `latest` may be the newest events, if the caller has them: they are read here when they do not reach back enough.
+    """
     if since is None or since.sequence > release.event_sequence or since.at > now + timedelta(minutes=1):
         return sorted(ALL)
     regions: set[str] = set()
     if since.sequence < release.event_sequence:
-        events = Event.objects.filter(release=release, sequence__gt=since.sequence)
-        for event in events.only("action", "object_type", "object_id", "after"):
+        for event in _events(release, since.sequence, latest):
             regions |= _of(event)
     for _, turned in _between(turns(release), since.at, now):
         regions |= turned
     return _fewest(release, regions)
+
+
+def _events(release: Release, after: int, latest: Sequence[Event]) -> Iterable[Event]:
+    if latest and min(event.sequence for event in latest) <= after + 1:
+        return [event for event in latest if event.sequence > after]
+    found = Event.objects.filter(release=release, sequence__gt=after)
+    return found.only("action", "object_type", "object_id", "after")
 
 
 LISTED = ("item.added", "item.moved")  # what changes the order or number of rows
@@ -135,17 +145,19 @@ def _of(event: Event) -> frozenset[str]:
     if event.action in LISTED or "status" in event.after or "schedule_version" in event.after:
         return ALL
     if event.object_type == "item":
-        return EVERYWHERE | {f"item-{event.object_id}", "phases", "people"}
+        return EVERYWHERE | {f"item-{event.object_id}", "people"}
     known = OF_WORD.get(event.action) or OF_WORD.get(event.action.split(".")[0])
     return known if known is not None else ALL
 
 
 def _fewest(release: Release, regions: set[str]) -> list[str]:
     """Name the phases of changed rows, or one list instead of many rows."""
-    rows = [int(name.removeprefix("item-")) for name in regions if name.startswith("item-")]
+    rows = {name for name in regions if name.startswith("item-")}
     if "list" in regions or len(rows) > MANY:
         return sorted({name for name in regions if not name.startswith(("item-", "phase"))} | {"list"})
-    if "phases" in regions:
-        places = Item.objects.filter(pk__in=rows).values_list("phase__position", flat=True).order_by()
-        regions = (regions - {"phases"}) | {f"phase-{place}" for place in places}
+    if rows:
+        prefetch_related_objects([release], "phases__items")
+        for planned in release.plan:
+            if rows & {item.anchor for item in planned.phase.items.all()}:
+                regions.add(planned.phase.anchor)
     return sorted(regions)

@@ -11,7 +11,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from django.db.models import Prefetch, prefetch_related_objects
+from django.db.models import Exists, OuterRef, Prefetch, prefetch_related_objects
 from django.urls import reverse
 
 from checklists.blueprints import Kind, Stage
@@ -38,14 +38,32 @@ BY_ITSELF = (Kind.COMPUTED, Kind.DECISION, Kind.CLOSE)  # settled by the others,
 
 
 def load(release: Release) -> Release:
-    """Fetch what a page with all rows reads beyond `readiness.load`: evidence, notes and running watches."""
+    """Fetch what a page with all rows reads beyond `readiness.load`: evidence and notes, in two statements."""
     readiness.load(release)
-    prefetch_related_objects(
-        [release],
-        Prefetch("phases__items__evidence", Evidence.objects.select_related("by")),
-        Prefetch("phases__items__notes", Note.objects.select_related("by")),
-    )
+    prefetch_related_objects([release], Prefetch("phases__items__evidence", Evidence.objects.select_related("by")))
+    notes(release)
     return release
+
+
+def load_lightly(release: Release) -> Release:
+    """Fetch what one row and the parts around it read: for other rows only whether there is evidence or a note."""
+    seen = {
+        "has_evidence": Exists(Evidence.objects.filter(item=OuterRef("pk"))),
+        "has_notes": Exists(Note.objects.filter(item=OuterRef("pk"))),
+    }
+    rows = Item.objects.select_related("role", "state_by").annotate(**seen)
+    prefetch_related_objects([release], "phases", Prefetch("phases__items", rows))
+    return readiness.load(release)
+
+
+def notes(release: Release) -> dict[int | None, list[Note]]:
+    """The notes on the items of `release` by the item's id, those on the release itself under None. Read once."""
+    known: dict[int | None, list[Note]] | None = release.__dict__.get("_notes")
+    if known is None:
+        known = release.__dict__["_notes"] = {}
+        for note in Note.objects.filter(release=release, rollback=None).select_related("by"):
+            known.setdefault(note.item_id, []).append(note)
+    return known
 
 
 @dataclass(frozen=True)
@@ -120,6 +138,17 @@ class Row:
     def holders(self) -> list[User]:
         return holders(self.release, self.item.role)
 
+    @cached_property
+    def evidence(self) -> list[Evidence]:
+        return list(self.item.evidence.all()) if getattr(self.item, "has_evidence", True) else []
+
+    @cached_property
+    def notes(self) -> list[Note]:
+        known = self.release.__dict__.get("_notes")
+        if known is not None:
+            return known.get(self.item.pk, [])
+        return list(self.item.notes.all()) if getattr(self.item, "has_notes", True) else []
+
     @property
     def mine(self) -> bool:
         return Standing.HOLDER in self.standings
@@ -150,6 +179,11 @@ class Row:
         """May the reader start the watch now?"""
         item = self.item
         return item.kind == Kind.WATCH and not (item.settled or item.is_locked or self.watch) and self.may("tick")
+
+    @property
+    def ends_watch(self) -> bool:
+        """Is a watch running that the reader may end?"""
+        return bool(self.watch) and self.may("tick")
 
     @property
     def closes(self) -> bool:

@@ -13,18 +13,16 @@ from typing import Any
 
 from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
-from django.template.loader import render_to_string
 from django.urls import reverse
-from django.utils.safestring import SafeString, mark_safe
 
 from relcoord.lib.htmx import HtmxRequest, is_partial, say
-from releases import live, story
+from releases import live, sheet, story
 from releases.errors import Conflict, DomainError, EvidenceNeeded, ReasonNeeded, Refused
 from releases.forms import items as item_forms
 from releases.forms.items import ItemForm
 from releases.models import Item, Release
 from releases.sheet import Row
-from releases.views.page import page_context, row_context
+from releases.views.page import Page, page_context, row_context
 
 SEEN = "X-Live-Token"  # the header in which a page says what it has seen
 REGIONS = ("gate", "rail", "people", "activity", "notes")  # partials of release.html, named as in `releases.live`
@@ -174,15 +172,16 @@ def _ask_reason(
     return show(request, release, item.pk, opened=opened, notice=("risk", str(needed)), status=422)
 
 
-def accepted(request: HtmxRequest, release: Release, item: Item, words: str, **undo: Any) -> HttpResponse:
+def accepted(request: HtmxRequest, before: Release, item: Item, words: str, **undo: Any) -> HttpResponse:
     """Done: back to the row for a form; the row and all that changed for htmx.
 
-    `release` is as it was before the act. `undo` is the address of the way back, other keywords its fields.
+    `before` is the release as the request found it, `item` as the verb left it. `undo` is the address of the way
+    back, other keywords its fields.
     """
     say(request, words, target=f"#{item.anchor}", **{"undo": "", "v": item.version} | undo)
     if not is_partial(request):
         return HttpResponseRedirect(came_from(request, item.get_absolute_url()), status=303)
-    return changed(request, release, item.pk)
+    return changed(request, before, item.release, item.pk)
 
 
 def came_from(request: HtmxRequest, otherwise: str) -> str:
@@ -192,52 +191,37 @@ def came_from(request: HtmxRequest, otherwise: str) -> str:
     return there if safe else otherwise
 
 
-def changed(request: HtmxRequest, before: Release, pk: int | None = None) -> HttpResponse:
+def changed(request: HtmxRequest, before: Release, release: Release, pk: int) -> HttpResponse:
     """What of the page changed since it was drawn: the row `pk` as the main part, the rest out of band.
 
-    A page that does not say what it has seen gets what changed since `before`.
+    A page that does not say what it has seen gets what changed since `before`. Where the order of rows changed,
+    the list is the main part.
     """
-    release = Release.objects.select_related("coordinator").get(pk=before.pk)
-    context = page_context(request, release)
+    if release.coordinator_id == before.coordinator_id:
+        release.coordinator = before.coordinator
+    context = page_context(request, sheet.load_lightly(release))
     now, page = context["now"], context["page"]
     seen = live.Token.read(request.headers.get(SEEN, ""))
-    names = live.changed(release, seen or live.Token(before.event_sequence, now), now)
-    here = (request.htmx.current_url_abs_path or "").split("?")[0]
-    whole = here == release.get_absolute_url()
-    if whole and "list" in names:
-        parts = [_part(request, "releases/release.html#list", context)]
-    else:
-        parts = [_part(request, "releases/_item.html", context | {"row": page.row(pk)})] if pk else []
-    parts += _out_of_band(request, context, names, pk, whole=whole)
-    parts.append(_part(request, "partials/_messages.html", {}))
-    answer = HttpResponse(mark_safe("\n".join(parts)))  # noqa: S308 - each part was rendered by a template
-    if whole and "list" in names:
+    whole = (request.htmx.current_url_abs_path or "").split("?")[0] == release.get_absolute_url()
+    since = seen or live.Token(before.event_sequence, now)
+    names = live.changed(release, since, now, page.latest) if whole else []
+    answer = render(request, "releases/release.html#changed", context | _parts(page, names, pk))
+    if "list" in names:
         answer["HX-Retarget"], answer["HX-Reswap"] = "#list", "outerHTML"
     if seen:
         answer["HX-Trigger"] = json.dumps({"live:token": str(live.token(release, now))})
     return answer
 
 
-def _out_of_band(
-    request: HtmxRequest, context: dict[str, Any], names: list[str], pk: int | None, *, whole: bool
-) -> Iterator[SafeString]:
-    oob = context | {"oob": True}
-    yield _part(request, "releases/_release.html#head", oob)
-    if not whole:
-        return
-    page = context["page"]
-    for name in names:
-        kind, _, number = name.partition("-")
-        if name in REGIONS:
-            yield _part(request, f"releases/release.html#{name}", oob)
-        elif kind == "phase":
-            section = next(section for section in page.sheet.sections if section.anchor == name)
-            yield _part(request, "releases/release.html#count", oob | {"section": section})
-            if pk is not None and page.row(pk).moments.phase.anchor == name:
-                yield _part(request, "releases/release.html#say", oob | {"section": section})
-        elif kind == "item" and int(number) != pk and int(number) in page.sheet.rows:
-            yield _part(request, "releases/_item.html", oob | {"row": page.row(int(number))})
-
-
-def _part(request: HtmxRequest, template: str, context: dict[str, Any]) -> SafeString:
-    return render_to_string(template, context, request)
+def _parts(page: Page, names: list[str], pk: int) -> dict[str, Any]:
+    """Which partials the answer is made of."""
+    row = page.row(pk)
+    sections = [section for section in page.sheet.sections if section.anchor in names]
+    return {
+        "main": "list" if "list" in names else "",
+        "row": row,
+        "parts": [name for name in names if name in REGIONS],
+        "sections": sections,
+        "rows": [other for other in page.sheet.rows.values() if other.item.anchor in names and other is not row],
+        "said": next((section for section in sections if section.moments == row.moments), None),
+    }

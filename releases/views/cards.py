@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from django.core.cache import cache
 from django.urls import NoReverseMatch, reverse
 
 from checklists.blueprints import Kind
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from relcoord.models import User
     from releases.views.frame import Head
 
+KEEP = 60  # seconds the words of a checklist's roles are kept
 SHOWN = 6  # what holds a gate, in names; the rest is counted
 URGENCY = ("blocked", "late", "stop", "risk", "watching", "due_soon", "wait", "open", "locked")
 
@@ -222,7 +224,7 @@ class Holder:
 
 
 def team(sheet: Sheet) -> list[Holder]:
-    """The roles of the release in the checklist's order, then those given beside it. One statement."""
+    """The roles of the release in the checklist's order, then those given beside it."""
     release = sheet.release
     plans = {plan.role_id: plan for plan in _plans(release)}
     roles = {plan.role_id: plan.role for plan in plans.values()}
@@ -243,7 +245,13 @@ def team(sheet: Sheet) -> list[Holder]:
 
 
 def _plans(release: Release) -> list[TemplateRole]:
-    return list(TemplateRole.objects.filter(version=release.template_version_id).select_related("role"))
+    """The roles as the checklist describes them. A version never changes; only a role's name may, so not for long."""
+    key = f"roles-of-version:{release.template_version_id}"
+    known: list[TemplateRole] | None = cache.get(key)
+    if known is None:
+        known = list(TemplateRole.objects.filter(version=release.template_version_id).select_related("role"))
+        cache.set(key, known, KEEP)
+    return known
 
 
 def _is_of(row: Row, role: Role) -> bool:

@@ -15,7 +15,8 @@ from django.shortcuts import get_object_or_404
 from django.urls import reverse
 
 from checklists.blueprints import Kind
-from relcoord.lib.htmx import HtmxRequest
+from relcoord.lib import markup
+from relcoord.lib.htmx import HtmxRequest, is_partial
 from releases import items, ticking
 from releases.models import Item, Release, State, Verdict
 from releases.views import answers
@@ -38,8 +39,13 @@ def url_of(name: str, item: Item) -> str:
 
 @shows("view")
 def item_show(request: HtmxRequest, release: Release, pk: int) -> HttpResponse:
-    """The item by itself: its words, its history, every form. For htmx its row; `?form=block` opens that form."""
+    """The item by itself: its words, its history, every form.
+
+    For htmx its row; `?form=block` opens that form in it, `?guide` is its guidance alone.
+    """
     item, act = find_item(release, pk), ACTS.get(request.GET.get("form", ""))
+    if "guide" in request.GET and is_partial(request):
+        return HttpResponse(f'<div class="md sm">{markup.render(item.guidance)}</div>')
     return show(request, release, pk, opened=asked(release, item, act) if act else None)
 
 
@@ -124,7 +130,7 @@ def item_reopen(request: HtmxRequest, release: Release, pk: int) -> HttpResponse
 @acts("add_evidence")
 def item_evidence(request: HtmxRequest, release: Release, pk: int) -> HttpResponse:
     def do(item: Item, said: Said) -> HttpResponse:
-        ticking.add_evidence(item, ticking.Proof(**said["given"]), by=who(request))
+        item = ticking.add_evidence(item, ticking.Proof(**said["given"]), by=who(request)).item
         return accepted(request, release, item, f"Evidence added to {item.title}")
 
     return _take(request, release, pk, answers.EVIDENCE, do)
@@ -133,7 +139,7 @@ def item_evidence(request: HtmxRequest, release: Release, pk: int) -> HttpRespon
 @acts("note")
 def item_note(request: HtmxRequest, release: Release, pk: int) -> HttpResponse:
     def do(item: Item, said: Said) -> HttpResponse:
-        ticking.write_note(release, said["text"], by=who(request), item=item)
+        item.phase.release = ticking.write_note(release, said["text"], by=who(request), item=item).release
         return accepted(request, release, item, f"Note written on {item.title}")
 
     return _take(request, release, pk, answers.NOTE, do)

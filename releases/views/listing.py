@@ -116,13 +116,13 @@ def item_move(request: HtmxRequest, release: Release, pk: int) -> HttpResponse:
     if form.is_valid():
         phase, place = _place(item, form.cleaned_data)
         try:
-            amending.move_item(item, phase, place, by=who(request), revoke=form.cleaned_data["revoke"])
+            item = amending.move_item(item, phase, place, by=who(request), revoke=form.cleaned_data["revoke"])
         except DomainError as refusal:
             consequence = _refuse(form, refusal)
         else:
             say(request, f"{item.title} is moved")
             if is_partial(request):
-                return changed(request, release, pk)
+                return changed(request, release, item.release, pk)
             return HttpResponseRedirect(item.get_absolute_url(), status=303)
     return _edit_page(request, release, pk, 422, move_form=form, consequence=consequence)
 

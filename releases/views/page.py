@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from relcoord.models import User
 from releases import permissions, sheet, story
-from releases.models import Note, Release
+from releases.models import Event, Note, Release
 from releases.sheet import Row, Section, Sheet
 from releases.story import Told
 from releases.views import cards
@@ -82,13 +82,16 @@ class Page:
     @cached_property
     def notes(self) -> list[Note]:
         """The newest notes on the release itself."""
-        log = Note.objects.filter(release=self.release, item=None, rollback=None).select_related("by")
-        return list(log.order_by("-at", "-pk")[:NOTES])
+        return sheet.notes(self.release).get(None, [])[: -NOTES - 1 : -1]
 
     @cached_property
+    def latest(self) -> list[Event]:
+        """The newest events, the newest first."""
+        return list(Event.objects.filter(release=self.release).order_by("-sequence")[:LATEST])
+
+    @property
     def activity(self) -> list[Told]:
-        events = self.release.events.order_by("-sequence")[:LATEST]  # type: ignore[attr-defined]
-        return [story.tell(event, self.release.zone) for event in events]
+        return [story.tell(event, self.release.zone) for event in self.latest]
 
 
 def page_context(request: HttpRequest, release: Release, tab: str = "checklist") -> dict[str, Any]:
