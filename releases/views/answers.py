@@ -107,7 +107,7 @@ def show(
 ) -> HttpResponse:
     """The item, as its row for htmx and as its own page otherwise. `notice` is a state and its sentence."""
     release.forget()
-    more = {"opened": opened, "notice": notice}
+    more: dict[str, Any] = {"opened": opened, "notice": notice}
     if is_partial(request):
         return render(request, "releases/_item.html", row_context(request, release, pk) | more, status=status)
     context = page_context(request, release)
@@ -130,7 +130,7 @@ def _forms(row: Row, opened: Asked | None) -> Iterator[Asked]:
 
 def _told(release: Release, pk: int) -> list[story.Told]:
     """The item's own history, the newest first."""
-    events = release.events.filter(object_type="item", object_id=str(pk))  # type: ignore[attr-defined]
+    events = release.events.filter(object_type="item", object_id=str(pk))
     return [story.tell(event, release.zone) for event in events.order_by("-sequence")[:50]]
 
 
@@ -147,7 +147,7 @@ def attempt(
         return show(request, release, item.pk, notice=("active", f"{conflict}. You changed nothing"), status=409)
     except EvidenceNeeded as needed:
         proof = PROOF.fresh(item, to="done", v=form.cleaned_data["v"], reason=form.cleaned_data.get("reason", ""))
-        opened = asked(release, item, PROOF, proof)
+        opened: Asked | None = asked(release, item, PROOF, proof)
         return show(request, release, item.pk, opened=opened, notice=("risk", str(needed)), status=422)
     except ReasonNeeded as needed:
         return _ask_reason(request, release, item, act, form, needed)
@@ -178,7 +178,7 @@ def accepted(request: HtmxRequest, before: Release, item: Item, words: str, **un
     `before` is the release as the request found it, `item` as the verb left it. `undo` is the address of the way
     back, other keywords its fields.
     """
-    say(request, words, target=f"#{item.anchor}", **{"undo": "", "v": item.version} | undo)
+    say(request, words, target=f"#{item.anchor}", undo=undo.pop("undo", ""), **({"v": item.version} | undo))
     if not is_partial(request):
         return HttpResponseRedirect(came_from(request, item.get_absolute_url()), status=303)
     return changed(request, before, item.release, item.pk)
@@ -194,8 +194,8 @@ def came_from(request: HtmxRequest, otherwise: str) -> str:
 def changed(request: HtmxRequest, before: Release, release: Release, pk: int) -> HttpResponse:
     """What of the page changed since it was drawn: the row `pk` as the main part, the rest out of band.
 
-    A page that does not say what it has seen gets what changed since `before`. Where the order of rows changed,
-    the list is the main part.
+    A page that does not say what it has seen gets what changed since `before`. Where all rows changed, the page is
+    told to fetch its list, which it does not do over something typed.
     """
     if release.coordinator_id == before.coordinator_id:
         release.coordinator = before.coordinator
@@ -207,7 +207,7 @@ def changed(request: HtmxRequest, before: Release, release: Release, pk: int) ->
     names = live.changed(release, since, now, page.latest) if whole else []
     answer = render(request, "releases/release.html#changed", context | _parts(page, names, pk))
     if "list" in names:
-        answer["HX-Retarget"], answer["HX-Reswap"] = "#list", "outerHTML"
+        answer["HX-Trigger-After-Settle"] = "live:list"
     if seen:
         answer["HX-Trigger"] = json.dumps({"live:token": str(live.token(release, now))})
     return answer
@@ -218,7 +218,6 @@ def _parts(page: Page, names: list[str], pk: int) -> dict[str, Any]:
     row = page.row(pk)
     sections = [section for section in page.sheet.sections if section.anchor in names]
     return {
-        "main": "list" if "list" in names else "",
         "row": row,
         "parts": [name for name in names if name in REGIONS],
         "sections": sections,

@@ -69,7 +69,7 @@ def gate_card(head: Head, sheet: Sheet) -> Card:
     if release.status == Status.ROLLING_BACK:
         return Card("stop", _rolling_back(head), buttons=_buttons(head, sheet))
     if gate is None:
-        return Card("wait", _ended(release), buttons=_buttons(head, sheet))
+        return Card("go" if release.status == Status.CLOSED else "wait", _ended(release), buttons=_buttons(head, sheet))
     holds = sorted((_hold(hindrance, sheet) for hindrance in gate.hindrances), key=_urgency)
     state, verdict = _verdict(head, gate, holds)
     note = f"Held by {release.open_hold.by.name}: {release.open_hold.reason}" if release.open_hold else ""
