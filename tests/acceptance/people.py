@@ -28,7 +28,9 @@ class Person:
         self.page.set_default_timeout(PATIENCE)
         self.page.on("pageerror", lambda error: self.problems.append(f"{self.page.url}: {error}"))
         self.page.on("console", self._note)
-        self.page.on("response", lambda answer: answer.status >= 500 and self.problems.append(f"{answer.url}: {answer.status}"))
+        self.page.on(
+            "response", lambda answer: answer.status >= 500 and self.problems.append(f"{answer.url}: {answer.status}")
+        )
 
     def _note(self, message: ConsoleMessage) -> None:
         if "Content Security Policy" in message.text or (message.type == "error" and "htmx:" in message.text.lower()):
@@ -59,6 +61,11 @@ class Person:
             expect(self.page.locator(where).first, f"{self.name} at {self.path}").not_to_contain_text(
                 text, use_inner_text=True, ignore_case=True
             )
+
+    def waits_for_the_page(self) -> None:
+        """As an eye does: until no part of the page is being fetched or put in place."""
+        busy = ".htmx-request, .htmx-swapping, .htmx-settling, .htmx-added"
+        self.page.wait_for_function("busy => !document.querySelector(busy)", arg=busy)
 
     # acting
 
@@ -92,7 +99,12 @@ class People:
 
     def __init__(self, browser: Browser, site: Running, **options: Any) -> None:
         self.browser, self.site = browser, site
-        self.options = {"viewport": DESKTOP, "locale": "en-GB", "timezone_id": "UTC", "accept_downloads": True} | options
+        self.options = {
+            "viewport": DESKTOP,
+            "locale": "en-GB",
+            "timezone_id": "UTC",
+            "accept_downloads": True,
+        } | options
         self.known: dict[str, Person] = {}
 
     def __getitem__(self, handle: str) -> Person:

@@ -49,7 +49,9 @@ class Sight:
             page.set_viewport_size(size)  # type: ignore[arg-type]
             for theme in THEMES:
                 _wear(page, theme)
-                found += [f"{theme} {size['width']}: {fault}" for fault in self._axe(page, f"{name} {theme} {size['width']}")]
+                found += [
+                    f"{theme} {size['width']}: {fault}" for fault in self._axe(page, f"{name} {theme} {size['width']}")
+                ]
             if wide := page.evaluate(WIDER_THAN_THE_PAGE):
                 found.append(f"{size['width']}: {wide}")
         _back(page)
