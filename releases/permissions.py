@@ -50,6 +50,7 @@ _TICK = frozenset({Standing.COORDINATOR, Standing.HOLDER})
 TABLE: dict[str, frozenset[Standing]] = {
     # seeing and planning
     "view": frozenset({Standing.SIGNED_IN}),
+    "own_account": frozenset({Standing.SIGNED_IN}),  # one's own settings and absences
     "create_release": frozenset({Standing.SIGNED_IN}),
     "edit_release": _LEAD,
     "assign": frozenset({Standing.COORDINATOR, Standing.STAFF}),
@@ -201,6 +202,7 @@ _WORDS = {
     "transfer": "hand the release over",
     "take_over": "take the release over",
     "administer": "administer people, roles and products",
+    "own_account": "change their own settings and absences",
     "block": "mark this blocked",
     "not_applicable": "answer “not applicable” here",
     "waive": "waive an item",

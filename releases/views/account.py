@@ -44,7 +44,7 @@ def _settings_page(request: HtmxRequest, status: int = 200, **given: object) -> 
     return render(request, "account/settings.html", context | given, status=status)
 
 
-@needs("view")
+@needs("own_account")
 @require_http_methods(["GET", "HEAD", "POST"])
 def settings_page(request: HtmxRequest) -> HttpResponse:
     """Name, zone, theme, density, shortcuts."""
@@ -58,7 +58,7 @@ def settings_page(request: HtmxRequest) -> HttpResponse:
     return to(request, reverse("settings"))
 
 
-@needs("view")
+@needs("own_account")
 @require_POST
 def absence_add(request: HtmxRequest) -> HttpResponse:
     """I am away, and somebody stands in."""
@@ -78,7 +78,7 @@ def _absence(form: AbsenceForm) -> dict[str, Any]:
     return {name: form.cleaned_data[name] for name in ("deputy", "starts_on", "ends_on", "reason")}
 
 
-@needs("view")
+@needs("own_account")
 @require_POST
 def absence_end(request: HtmxRequest, pk: int) -> HttpResponse:
     """Take an absence back."""

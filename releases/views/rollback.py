@@ -236,6 +236,9 @@ def rollback_charge(request: HtmxRequest, release: Release, number: int) -> Http
 @acts("run_rollback")
 def rollback_finish(request: HtmxRequest, release: Release, number: int) -> HttpResponse:
     permissions.require(who(request), "run_rollback", release)
+    step = _row(release, number).current_step
+    if step is not None and step.part != Part.REVIEW:
+        raise DomainError(f"The steps come first; now it is “{step}”")
     form = FinishForm(request.POST, release=release)
     if form.is_valid():
         data = form.cleaned_data
