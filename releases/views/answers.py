@@ -109,7 +109,9 @@ def show(
     release.forget()
     more: dict[str, Any] = {"opened": opened, "notice": notice}
     if is_partial(request):
-        return render(request, "releases/_item.html", row_context(request, release, pk) | more, status=status)
+        answer = render(request, "releases/_item.html", row_context(request, release, pk) | more, status=status)
+        answer["HX-Push-Url"] = "false"  # a boosted link of a row opens its form in the page; hx-push-url cannot say so
+        return answer
     context = page_context(request, release)
     row = context["page"].row(pk)
     more |= {"row": row, "forms": list(_forms(row, opened)), "told": _told(release, pk)}
