@@ -62,7 +62,7 @@ class Filter:
         """Are the rows in the order they will happen?"""
         return self.which in ("coming", "mine")
 
-    def __call__(self, releases: QuerySet[Release], user_id: int) -> QuerySet[Release]:
+    def of_these(self, releases: QuerySet[Release], user_id: int) -> QuerySet[Release]:
         if self.ahead:
             releases = releases.exclude(status__in=FINAL).order_by("t_zero", "key")
         elif self.which == "ended":
@@ -135,7 +135,7 @@ def _page(request: HtmxRequest, visible: QuerySet[Release], flying: Flying, want
     if wanted == Filter():
         ids = flying.ids
     else:
-        ids = list(wanted(visible, who(request).pk).values_list("pk", flat=True))
+        ids = list(wanted.of_these(visible, who(request).pk).values_list("pk", flat=True))
     return Paginator(ids, ROWS).get_page(request.GET.get("page"))
 
 
