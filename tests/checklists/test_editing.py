@@ -9,14 +9,9 @@ from checklists.blueprints import Blueprint, ItemPlan, Kind, PhasePlan, RolePlan
 from checklists.editing import EditConflict, EditError, copy_template, save_template
 from checklists.models import Role, Template, TemplateItem, TemplateVersion
 from checklists.tminus import Offset
-from tests.factories import SMALL, UserFactory
+from tests.factories import SMALL
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def ada():
-    return UserFactory(name="Ada Lovelace")
 
 
 def test_a_saved_version_gives_back_the_blueprint_it_was_made_of(ada):
@@ -75,8 +70,7 @@ def test_an_address_that_is_a_page_is_no_template_s(ada, name):
     assert save_template(replace(SMALL, name=name), by=ada).template.slug == f"{name.lower()}-2"
 
 
-def test_saving_on_top_of_an_unseen_version_is_a_conflict_and_writes_nothing(ada):
-    ben = UserFactory(name="Ben Okri")
+def test_saving_on_top_of_an_unseen_version_is_a_conflict_and_writes_nothing(ada, ben):
     template = save_template(SMALL, by=ada).template
     save_template(replace(SMALL, closing="Bye."), by=ben, template=template, seen_number=1)
     with pytest.raises(EditConflict, match="Ben Okri saved version 2 while you worked on version 1") as conflict:

@@ -1,0 +1,1 @@
+"""What people type: the draft of a checklist, its fields, and texts pasted or uploaded."""

@@ -1,0 +1,1 @@
+"""The pages of checklists: `pages` show, `drafts` and `texts` edit, `acts` change with one press."""
