@@ -79,6 +79,13 @@ def length_of(text: str) -> timedelta | None:
     return timedelta(days=days, hours=hours, minutes=minutes)
 
 
+class Asked(forms.RadioSelect):
+    """Has to be answered, yet never holds the form back in the browser: another time may make it needless."""
+
+    def use_required_attribute(self, initial: Any) -> bool:
+        return False
+
+
 class WindowForm(forms.Form):
     """A window as people say it. After `is_valid()`, `window` is what the verbs take.
 
@@ -212,11 +219,11 @@ class WindowForm(forms.Form):
             return choices[0]
         self.asks.add(field)
         self.fields[field] = forms.ChoiceField(
-            required=False,
-            widget=forms.RadioSelect,
+            widget=Asked,
             choices=list(_offered(kind, choices, zone)),
             label=f"Which {wall:%H:%M} is meant" if kind is WallKind.AMBIGUOUS else "What is meant instead",
         )
+        self._bound_fields_cache.pop(field, None)  # type: ignore[attr-defined]  # was made of the field before it
         answer = data.get(field)
         for moment in choices:
             if answer == moment.isoformat():
