@@ -37,6 +37,10 @@ from releases.models import (
 class LookOnly(admin.ModelAdmin):
     """No adding, changing or deleting: the domain's states change by verbs, which record who and why."""
 
+    def get_fields(self, request: HttpRequest, obj: models.Model | None = None) -> Any:
+        """Every column; said here, so that no form has to be made to find them."""
+        return [field.name for field in self.opts.get_fields() if field.concrete and not field.auto_created]
+
     def has_add_permission(self, request: HttpRequest, *args: Any) -> bool:
         return False
 

@@ -223,7 +223,8 @@ class Builder:
             if due and moments.opens_at:
                 end = min(moments.due_at or release.t_zero, self.now)
                 last = moments.opens_at + (end - moments.opens_at) / 2
-                every = min((last - moments.opens_at) / len(due), timedelta(hours=2))
+                few = timedelta(minutes=1) if moments.phase.stage == Stage.DECISION else timedelta(hours=2)
+                every = min((last - moments.opens_at) / len(due), few)
                 self.settle_all(due, begin=moments.opens_at + every / 2, every=every)
 
     def settle_all(self, some: Iterable[Item], *, begin: datetime, every: timedelta) -> None:
