@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 from checklists.blueprints import Blueprint, ItemPlan, Kind, PhasePlan, RolePlan, SeatPlan, Stage, slug
 
 LIKE: Final = 0.6  # titles at least this alike are one item renamed
-MOST_WORDS: Final = 2000  # longer texts are shown whole, before and after
+MOST_WEAVING: Final = 4000  # words before times words after, between what both begin and end with
 
 LABELS: Final = {
     "opens": "opens",
@@ -61,10 +61,7 @@ class Detail:
     @property
     def words(self) -> list[Word]:
         """The texts woven into one, for <del> and <ins>."""
-        old, new = _words(self.before), _words(self.after)
-        if max(len(old), len(new)) > MOST_WORDS:
-            return [word for word in (Word(self.before, True, False), Word(self.after, False, True)) if word.text]
-        return list(_weave(old, new))
+        return [word for word in _weave(_words(self.before), _words(self.after)) if word.text]
 
 
 @dataclass(frozen=True)
@@ -313,6 +310,26 @@ def _words(text: str) -> list[str]:
 
 
 def _weave(old: list[str], new: list[str]) -> Iterator[Word]:
+    """Both texts in one. What they begin and end with is found first; a rewritten middle is shown whole."""
+    start = _shared(old, new)
+    end = _shared(old[start:][::-1], new[start:][::-1])
+    middle = old[start : len(old) - end], new[start : len(new) - end]
+    yield Word("".join(old[:start]), True, True)
+    if len(middle[0]) * len(middle[1]) > MOST_WEAVING:
+        yield Word("".join(middle[0]), True, False)
+        yield Word("".join(middle[1]), False, True)
+    else:
+        yield from _matched(*middle)
+    yield Word("".join(old[len(old) - end :]), True, True)
+
+
+def _shared(old: list[str], new: list[str]) -> int:
+    """How many words both begin with."""
+    pairs = zip(old, new, strict=False)
+    return next((n for n, (before, after) in enumerate(pairs) if before != after), min(len(old), len(new)))
+
+
+def _matched(old: list[str], new: list[str]) -> Iterator[Word]:
     for code, a, b, c, d in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
         if code == "equal":
             yield Word("".join(old[a:b]), True, True)
