@@ -11,7 +11,8 @@ from kombu import Connection
 
 from relcoord import embedded, queue
 
-MESSAGES = 600
+MESSAGES = 60
+LONG = "look now " * 200_000  # what takes a while to write
 
 
 def channel(var: Path) -> Any:
@@ -21,9 +22,11 @@ def channel(var: Path) -> Any:
 
 def test_a_reader_never_meets_half_a_message(tmp_path: Path) -> None:
     writer, reader = channel(tmp_path), channel(tmp_path)
-    putting = threading.Thread(target=lambda: [writer._put("celery", {"number": number}) for number in range(MESSAGES)])
+    putting = threading.Thread(
+        target=lambda: [writer._put("celery", {"number": number, "text": LONG}) for number in range(MESSAGES)]
+    )
     putting.start()
-    taken = []
+    taken: list[int] = []
     while putting.is_alive() or len(taken) < MESSAGES:
         try:
             taken.append(reader._get("celery")["number"])
