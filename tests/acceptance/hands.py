@@ -244,7 +244,7 @@ def moves(person: Person, key: str, t_zero: datetime, reason: str) -> Locator:
     person.goes(f"/r/{key}/schedule/")
     form = person.page.locator("#reschedule form")
     says_window(form, t_zero)
-    form.get_by_label(re.compile("^Reason")).fill(reason)
+    form.get_by_label(re.compile("^Why it moves")).fill(reason)
     form.get_by_role("button", name="Look at what moves").click()
     preview = person.page.locator(".preview")
     expect(preview).to_be_visible()

@@ -296,8 +296,9 @@ def revoked(journey: Journey) -> None:
         item.get_by_label(re.compile("GO taken back")).fill("A defect in the export turned up")
         item.locator("form.act-form").get_by_role("button").first.click()
         hands.is_now(item, "open")
-        ana.goes("/r/JRNY-3/").does_not_see("GO, and the window is open")
-        ana.sees("1 item holds the Go/No-Go")
+        chloe.sees("Not ready: 1 item holds the Go/No-Go", where="#gate")  # in the same page, by the same answer
+        chloe.sees("16 of 29", where="#head")
+        ana.goes("/r/JRNY-3/").sees("Not ready: 1 item holds the Go/No-Go", where="#gate")
         told = hands.reads_mail(ana, to="eli@demo.example", words="A defect in the export turned up")
         assert "revoked" in told.text.lower(), told
     with journey.step("JRNY-3: Ana looks at what a new T-0 moves, then moves it"):
