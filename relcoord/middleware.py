@@ -1,0 +1,127 @@
+"""Small middlewares of the web: what every answer carries, and how a fragment learns that the session is over."""
+
+from __future__ import annotations
+
+import zoneinfo
+from collections.abc import Callable, Collection, Mapping
+from typing import Final
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.contrib.auth import REDIRECT_FIELD_NAME
+from django.http import HttpRequest, HttpResponseBase, QueryDict
+from django.shortcuts import resolve_url
+from django.utils import timezone
+from django.utils.cache import patch_vary_headers
+from django_htmx.http import HttpResponseClientRedirect
+
+GetResponse = Callable[[HttpRequest], HttpResponseBase]
+Policy = Mapping[str, Collection[str] | str | bool | None]
+
+SELF: Final = "'self'"
+NONE: Final = "'none'"
+# Django 6 reads the same dict from the same setting: on that upgrade this middleware leaves.
+# A provider for single sign-on belongs into form-action: Chromium applies it to redirects after a form post.
+DEFAULT_CSP: Final[Policy] = {
+    "default-src": [NONE],
+    "script-src": [SELF],
+    "style-src": [SELF],
+    "img-src": [SELF, "data:"],
+    "connect-src": [SELF],
+    "frame-src": [SELF],
+    "form-action": [SELF],
+    "base-uri": [NONE],
+    "frame-ancestors": [NONE],
+}
+
+
+def build_policy(policy: Policy) -> str:
+    """The header's text. True stands for a directive without a value; None, False and empty leave it out."""
+    parts = []
+    for directive, values in policy.items():
+        if values is True:
+            parts.append(directive)
+        elif values:
+            parts.append(f"{directive} {values if isinstance(values, str) else ' '.join(values)}")
+    return "; ".join(parts)
+
+
+class ContentSecurityPolicyMiddleware:
+    """Put `settings.SECURE_CSP` on every answer, errors included; a view's own header stays.
+
+    With DEBUG, Django's own error pages need inline styles and go without.
+    """
+
+    header = "Content-Security-Policy"
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        response = self.get_response(request)
+        if not (settings.DEBUG and response.status_code in (404, 500)):
+            response.headers.setdefault(self.header, build_policy(getattr(settings, "SECURE_CSP", DEFAULT_CSP)))
+        return response
+
+
+def page_of(request: HttpRequest) -> str:
+    """The path of the page an htmx request came from; "/" when htmx did not say or named another host."""
+    return request.htmx.current_url_abs_path or "/"  # type: ignore[attr-defined]
+
+
+class HtmxLoginMiddleware:
+    """Turn a fragment's redirect to the log-in page into one of the whole page, and come back to that page after."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        response = self.get_response(request)
+        if not getattr(request, "htmx", False) or response.status_code not in (302, 303, 307):
+            return response
+        login = resolve_url(settings.LOGIN_URL)
+        if urlsplit(response["Location"]).path != urlsplit(login).path:
+            return response
+        query = QueryDict(mutable=True)
+        query[REDIRECT_FIELD_NAME] = page_of(request)
+        answer = HttpResponseClientRedirect(f"{login}?{query.urlencode(safe='/')}")
+        answer.cookies = response.cookies
+        return answer
+
+
+class NoStoreFragmentsMiddleware:
+    """One address serves page and fragment: say so to caches, and let none keep a fragment."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        response = self.get_response(request)
+        patch_vary_headers(response, ["HX-Request"])
+        if getattr(request, "htmx", False):
+            response["Cache-Control"] = "no-store"
+        return response
+
+
+class TimeZoneMiddleware:
+    """Show times in the reader's zone: their setting, else the browser's (cookie `tz`), else the site's."""
+
+    cookie = "tz"
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        with timezone.override(self.zone(request)):
+            return self.get_response(request)
+
+    def zone(self, request: HttpRequest) -> zoneinfo.ZoneInfo | None:
+        """None lets the site's zone stand."""
+        chosen = getattr(getattr(request, "user", None), "time_zone", "")
+        for name in (chosen, request.COOKIES.get(self.cookie, "")):
+            try:
+                if name:
+                    return zoneinfo.ZoneInfo(name)
+            except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+                continue
+        return None
