@@ -23,12 +23,12 @@ register = template.Library()
 ROLES = {"go", "active", "risk", "stop", "wait"}  # the status colours; everything else is an interface icon
 # word -> (status role, glyph). Words of items, ballots, decisions, releases, reminders; unknown words are "wait".
 STATES: dict[str, tuple[str, str]] = {
-    **{word: ("go", "go") for word in ("go", "done", "healthy", "ready", "closed", "deployed", "sent", "cleared")},
-    **{word: ("active", "active") for word in ("active", "polling", "deploying", "watching", "sending", "now", "hotfix")},
-    **{word: ("risk", "risk") for word in ("risk", "late", "due", "due_soon", "overdue", "hold", "override", "stale")},
-    **{word: ("risk", "risk") for word in ("conditional_go", "go_concern", "missed", "rolled_back")},
-    **{word: ("stop", "stop") for word in ("stop", "blocked", "no_go", "nogo", "failed", "rolling_back", "rollback")},
-    **{word: ("wait", "na") for word in ("na", "not_applicable", "abstain", "cancelled", "superseded", "suppressed")},
+    **dict.fromkeys(("go", "done", "healthy", "ready", "closed", "deployed", "sent", "cleared"), ("go", "go")),
+    **dict.fromkeys(("active", "polling", "deploying", "watching", "sending", "now", "hotfix"), ("active", "active")),
+    **dict.fromkeys(("risk", "late", "due", "due_soon", "overdue", "hold", "override", "stale"), ("risk", "risk")),
+    **dict.fromkeys(("conditional_go", "go_concern", "missed", "rolled_back"), ("risk", "risk")),
+    **dict.fromkeys(("stop", "blocked", "no_go", "nogo", "failed", "rolling_back", "rollback"), ("stop", "stop")),
+    **dict.fromkeys(("na", "not_applicable", "abstain", "cancelled", "superseded", "suppressed"), ("wait", "na")),
     "waived": ("wait", "waived"),
     "locked": ("wait", "locked"),
 }
