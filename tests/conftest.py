@@ -86,6 +86,7 @@ def _end_other_connections() -> None:
                 "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
                 " WHERE datname = current_database() AND pid <> pg_backend_pid()"
             )
+    connection.close()  # beside playwright's event loop this thread has a second one, which drops the database
 
 
 @pytest.fixture
