@@ -97,8 +97,9 @@ def _once(request: HtmxRequest, release: Release, act: Callable[[], HttpResponse
             answer = act()
             if answer.status_code >= 400:
                 raise _Undone(answer)
-            if key and isinstance(answer, HttpResponseRedirect):
-                Submission.objects.filter(key=key).update(answer=answer.url[:400])
+            sent_to = answer.headers.get("HX-Redirect") or answer.headers.get("Location", "")
+            if key and sent_to:
+                Submission.objects.filter(key=key).update(answer=sent_to[:400])
             return answer
     except _Undone as undone:
         return undone.answer

@@ -90,6 +90,11 @@ class Tally:
         return sum(console.counts for console in self.seats)
 
     @property
+    def stale(self) -> int:
+        """Answers that count no more until they are confirmed."""
+        return sum(bool(console.stale) for console in self.seats)
+
+    @property
     def waiting_on(self) -> list[Console]:
         return [console for console in self.seats if not console.counts and console.seat.required]
 
