@@ -39,7 +39,7 @@
     place.classList.add("is-unsaved");
     const again = make("button", "btn", "Retry");
     again.type = "button";
-    again.addEventListener("click", () => form.requestSubmit(form.lastButton?.isConnected ? form.lastButton : null));
+    again.addEventListener("click", () => { if (form.lastButton?.isConnected) form.lastButton.click(); else form.requestSubmit(); });
     const note = make("p", "unsaved", make("span", "state stop", icon("stop"), "Not saved."), make("span", "", why), again);
     note.setAttribute("role", "alert");
     place.append(note);
