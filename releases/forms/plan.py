@@ -21,21 +21,29 @@ class PlanForm(PersonForm):
 
     key = forms.CharField(
         max_length=40,
-        help_text="As people say it: PAY-4.2. Letters, digits, dots and hyphens.",
+        help_text="As people say it: PAY-4.2.",
+        error_messages={"required": "Give it a key, such as PAY-4.2."},
         validators=[
             RegexValidator(r"^[A-Za-z0-9][A-Za-z0-9._-]*$", "Write it in letters, digits, dots and hyphens: PAY-4.2.")
         ],
     )
-    title = forms.CharField(max_length=120, help_text="As the mails name it: Payments 4.2.")
+    title = forms.CharField(
+        max_length=120,
+        help_text="As the mails name it: Payments 4.2.",
+        error_messages={"required": "Give it a title, such as Payments 4.2."},
+    )
     product = forms.CharField(
         max_length=120,
         help_text="Choose one or write a new one.",
+        error_messages={"required": "Say which product it is of."},
         widget=forms.TextInput(attrs={"list": "products", "autocomplete": "off"}),
     )
     template = forms.ModelChoiceField(
         label="Checklist", queryset=Template.objects.none(), empty_label=None, to_field_name="slug"
     )
-    coordinator = PersonChoice(label="Release Coordinator")
+    coordinator = PersonChoice(
+        label="Release Coordinator", error_messages={"required": "Say who coordinates it: a release always has one."}
+    )
     restricted = forms.BooleanField(
         required=False, label="Restricted: only its people may look", help_text="Else everyone signed in may look."
     )

@@ -157,3 +157,11 @@ def test_it_asks_as_much_for_two_releases_as_for_twenty(cast: Cast, ada: Client)
         two()
     assert statements() == few
     assert few <= 20
+
+
+def test_a_long_list_is_cut_and_says_how_much_is_left(cast: Cast, ada: Client) -> None:
+    for _ in range(21):
+        ReleaseFactory()
+    said = text(ada.get(ME))
+    assert "Next 42" in said
+    assert "And 2 more, on the pages of their releases." in said

@@ -87,16 +87,16 @@ def test_what_is_still_nobodys_is_said_at_once(ada: Client, cast: Cast) -> None:
 
 
 WRONG = {
-    "no key": ({"key": ""}, "This field is required"),
+    "no key": ({"key": ""}, "Give it a key, such as PAY-4.2."),
     "a key with a blank": ({"key": "PAY 4"}, "Write it in letters, digits, dots and hyphens"),
     "a key that is a path": ({"key": "../x"}, "Write it in letters, digits, dots and hyphens"),
-    "no title": ({"title": "  "}, "This field is required"),
+    "no title": ({"title": "  "}, "Give it a title"),
     "no product": ({"product": "!!"}, "Give the product a name in letters or digits"),
     "a day that is none": ({"window-day": "2026-02-30"}, "Write the day like 2026-11-26"),
     "the past": ({"window-day": "2026-08-31"}, "T-0 is in the past"),
     "no such zone": ({"window-zone": "Europe/Berln"}, "Did you mean Europe/Berlin"),
     "an end before the start": ({"window-ends": "13:00"}, "The window ends before it begins"),
-    "no coordinator": ({"coordinator": ""}, "This field is required"),
+    "no coordinator": ({"coordinator": ""}, "Say who coordinates it"),
     "somebody unknown": ({"role-qa-lead": ["999999"]}, "Choose people from the list"),
     "no number": ({"role-qa-lead": ["x"]}, "Choose people from the list"),
     "another checklist": ({"template": "never-was"}, "Select a valid choice"),
