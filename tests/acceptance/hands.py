@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from time import monotonic
@@ -62,7 +62,13 @@ def _mail(page: Page, to: str) -> Mail:
 
 
 def plans(
-    person: Person, key: str, title: str, *, checklist: str, t_zero: datetime, people: dict[str, Sequence[str]] | None
+    person: Person,
+    key: str,
+    title: str,
+    *,
+    checklist: str,
+    t_zero: datetime,
+    people: Mapping[str, Sequence[str]] | None,
 ) -> None:
     """Fill in and send the form that plans a release; `people` are names by role, None takes those of the last one."""
     person.goes("/releases/new/")

@@ -9,7 +9,16 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Locator,
+    Page,
+    Response,
+    expect,
+    sync_playwright,
+)
 
 from tests import chromium
 from tests.acceptance.server import LogIn, Running
@@ -28,9 +37,11 @@ class Person:
         self.page.set_default_timeout(PATIENCE)
         self.page.on("pageerror", lambda error: self.problems.append(f"{self.page.url}: {error}"))
         self.page.on("console", self._note)
-        self.page.on(
-            "response", lambda answer: answer.status >= 500 and self.problems.append(f"{answer.url}: {answer.status}")
-        )
+        self.page.on("response", self._heard)
+
+    def _heard(self, answer: Response) -> None:
+        if answer.status >= 500:
+            self.problems.append(f"{answer.url}: {answer.status}")
 
     def _note(self, message: ConsoleMessage) -> None:
         if "Content Security Policy" in message.text or (message.type == "error" and "htmx:" in message.text.lower()):
@@ -82,9 +93,10 @@ class Person:
         self.link(name, within).first.click()
 
     def confirms(self, button: Locator) -> None:
-        """Press a button that asks once more in its place."""
-        button.click()
-        button.click()
+        """Press a button that asks once more in its place, by other words."""
+        pressed = button.element_handle()
+        pressed.click()
+        pressed.click()
 
     def writes(self, label: str | re.Pattern[str], text: str, within: Locator | None = None) -> None:
         (within or self.page).get_by_label(label, exact=isinstance(label, str)).first.fill(text)
@@ -99,7 +111,7 @@ class People:
 
     def __init__(self, browser: Browser, site: Running, **options: Any) -> None:
         self.browser, self.site = browser, site
-        self.options = {
+        self.options: dict[str, Any] = {
             "viewport": DESKTOP,
             "locale": "en-GB",
             "timezone_id": "UTC",

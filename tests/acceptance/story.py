@@ -195,7 +195,7 @@ def first_round(journey: Journey) -> None:
             Follow("Review the security scan", "Ben Osei", due),
             Follow("Tell support the new time", "Dana Ruiz", due),
         ]
-        hands.decides_no_go(ana, "JRNY-1", "The scan has a finding nobody has read", follow, in_minutes(6))
+        hands.decides_no_go(ana, "JRNY-1", "The scan has a finding nobody has read", follow, in_minutes(3))
         ana.sees("Review the security scan", "Tell support the new time")
         sight.look(ana, "room after a NO-GO")
     with journey.step("everyone is told; the next poll waits for the action items"):
@@ -419,8 +419,8 @@ def closed(journey: Journey) -> None:
         hands.answers(ana, "JRNY-1", "Documentation updated", "Not applicable", "No page speaks of it", "na")
         ana.goes("/r/JRNY-1/")
         ana.confirms(hands.row(ana, "Close release ticket").get_by_role("button", name="Close the release"))
-        ana.sees("JRNY-1 is closed")
-        ana.goes("/r/JRNY-1/").sees("Closed")
+        ana.sees("Close release ticket is done")
+        ana.goes("/r/JRNY-1/").sees("Closed", "29 of 29")
         sight.look(ana, "release, closed")
     with journey.step(
         "the exported record holds against the head hash in the closing mail, and a changed one does not"
