@@ -109,7 +109,7 @@ TABLE: dict[str, Telling] = {
     "item.moved": Telling(_I, "moved “{name}” from {was_phase} to place {position} of {phase}"),
     "item.given": Telling(_I, "gave “{name}” to {role}"),
     "item.due_set": Telling(_I, "set when “{name}” is due: {due}"),
-    "watch.started": Telling(_I, "began to watch “{name}”, for at least {minutes} minutes"),
+    "watch.started": Telling(_I, "began to watch “{name}”, for at least {minutes} min"),
     "watch.ended": Telling(_I, "ended the watch of “{name}”: {verdict}", why="note"),
     "poll.opened": Telling(_D, "opened the go/no-go poll, round {round}", tone="polling"),
     "poll.voided": Telling(_D, "voided the poll, round {round}"),
