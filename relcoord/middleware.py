@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.contrib.auth import REDIRECT_FIELD_NAME
+from django.core.exceptions import BadRequest
 from django.http import HttpRequest, HttpResponseBase, QueryDict
 from django.shortcuts import resolve_url
 from django.utils import timezone
@@ -21,7 +22,6 @@ Policy = Mapping[str, Collection[str] | str | bool | None]
 SELF: Final = "'self'"
 NONE: Final = "'none'"
 # Django 6 reads the same dict from the same setting: on that upgrade this middleware leaves.
-# A provider for single sign-on belongs into form-action: Chromium applies it to redirects after a form post.
 DEFAULT_CSP: Final[Policy] = {
     "default-src": [NONE],
     "script-src": [SELF],
@@ -46,8 +46,19 @@ def build_policy(policy: Policy) -> str:
     return "; ".join(parts)
 
 
+def log_in_origins() -> list[str]:
+    """Where single sign-on sends people: Chromium applies form-action to redirects after a form post too."""
+    apps = getattr(settings, "SOCIALACCOUNT_PROVIDERS", {}).get("openid_connect", {}).get("APPS", [])
+    addresses = [urlsplit(app.get("settings", {}).get("server_url", "")) for app in apps]
+    return [f"{address.scheme}://{address.netloc}" for address in addresses if address.netloc]
+
+
+def default_policy() -> Policy:
+    return {**DEFAULT_CSP, "form-action": [SELF, *log_in_origins()]}
+
+
 class ContentSecurityPolicyMiddleware:
-    """Put `settings.SECURE_CSP` on every answer, errors included; a view's own header stays.
+    """Put `settings.SECURE_CSP`, else our own policy, on every answer, errors included; a view's own header stays.
 
     With DEBUG, Django's own error pages need inline styles and go without.
     """
@@ -56,11 +67,12 @@ class ContentSecurityPolicyMiddleware:
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
+        self.policy = build_policy(getattr(settings, "SECURE_CSP", None) or default_policy())
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         response = self.get_response(request)
         if not (settings.DEBUG and response.status_code in (404, 500)):
-            response.headers.setdefault(self.header, build_policy(getattr(settings, "SECURE_CSP", DEFAULT_CSP)))
+            response.headers.setdefault(self.header, self.policy)
         return response
 
 
@@ -87,6 +99,21 @@ class HtmxLoginMiddleware:
         answer = HttpResponseClientRedirect(f"{login}?{query.urlencode(safe='/')}")
         answer.cookies = response.cookies
         return answer
+
+
+class RefuseNulMiddleware:
+    """No address of ours holds a NUL and PostgreSQL takes none: 400 rather than a fault deep inside.
+
+    What is posted is looked at by the forms.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if "\x00" in request.path_info or "%00" in request.META.get("QUERY_STRING", ""):
+            raise BadRequest("The address holds a NUL")
+        return self.get_response(request)
 
 
 class NoStoreFragmentsMiddleware:

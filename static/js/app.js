@@ -121,5 +121,5 @@
     else if (dialog) { event.preventDefault(); dialog.showModal(); }
     else if (el.dataset.copy) copy(el);
   }, true);
-  document.querySelectorAll("[data-copy][hidden]").forEach((button) => { button.hidden = false; });
+  document.querySelectorAll("[data-copy][hidden], .needs-js[hidden]").forEach((el) => { el.hidden = false; });
 })();
