@@ -4,11 +4,11 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
 from relcoord import views
-from releases.views import account, help
+from releases.views import account, guide
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("releases.urls")),
-    path("help/", help.help_page, name="help"),
+    path("help/", guide.help_page, name="help"),
     path("settings/", account.settings_page, name="settings"),
     path("settings/away/", account.absence_add, name="absence_add"),
     path("settings/away/<int:pk>/end/", account.absence_end, name="absence_end"),
