@@ -88,7 +88,7 @@ class _Undone(Exception):
 
 def _once(request: HtmxRequest, release: Release, act: Callable[[], HttpResponse]) -> HttpResponse:
     """Run `act` in one transaction together with the note that this form was taken."""
-    key = request.POST.get("once", "")[:64]
+    key = once_key(request)
     try:
         with transaction.atomic():
             if key:
@@ -108,6 +108,11 @@ def _once(request: HtmxRequest, release: Release, act: Callable[[], HttpResponse
         if first is None:
             raise
         return to(request, first.answer or release.get_absolute_url())
+
+
+def once_key(request: HttpRequest) -> str:
+    """The key of a form that is taken one time; "" for a form without."""
+    return request.POST.get("once", "").replace("\x00", "")[:64]
 
 
 def to(request: HttpRequest, url: str) -> HttpResponse:

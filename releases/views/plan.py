@@ -25,7 +25,7 @@ from releases.errors import DomainError
 from releases.forms.plan import PlanForm, RolesForm
 from releases.forms.window import WindowForm
 from releases.models import Product, Release, Submission
-from releases.views.base import to, who
+from releases.views.base import once_key, to, who
 from releases.workflow import Window
 
 AFTER = {Stage.PRODUCTION: "T-0", Stage.POST_DEPLOYMENT: "after the deployment"}
@@ -66,7 +66,7 @@ def _show(request: HtmxRequest, forms: Forms, status: int = 200) -> HttpResponse
         "roles": forms.roles,
         "note": forms.note,
         "products": Product.objects.all(),
-        "once": request.POST.get("once", "")[:64] or uuid4().hex,
+        "once": once_key(request) or uuid4().hex,
         "preview": _preview(forms),
     }
     return render(request, f"releases/create.html{'#' + part if part else ''}", context, status=status)
@@ -85,6 +85,7 @@ def _fresh(request: HtmxRequest) -> Forms:
 
 def _version(slug: str) -> TemplateVersion:
     """The newest version of the named checklist, else of the first one in use."""
+    slug = slug.replace("\x00", "")
     in_use = Template.objects.in_use()
     chosen = in_use.filter(slug=slug).first() or in_use.first()
     if chosen is None:
@@ -107,7 +108,7 @@ def _typed(request: HtmxRequest) -> Forms:
 
 def _take_people(roles: RolesForm, data: QueryDict) -> str:
     """Fill in the holders of the product's last release; returns what came of it."""
-    named = data.get("product", "").strip()
+    named = data.get("product", "").replace("\x00", "").strip()
     product = Product.objects.filter(name__iexact=named).first()
     found = birth.people_of_last(product) if product else {}
     if not found:
@@ -174,7 +175,7 @@ def _plan(request: HtmxRequest) -> HttpResponse:
 
 def _taken(request: HtmxRequest) -> HttpResponse | None:
     """Where this very form was sent to when it was taken already: its key is what now stands in its way."""
-    first = Submission.objects.filter(key=request.POST.get("once", "")[:64], user=who(request)).first()
+    first = Submission.objects.filter(key=once_key(request), user=who(request)).first()
     return to(request, first.answer) if first else None
 
 
@@ -208,7 +209,7 @@ def _create(
         viewers=roles.cleaned_data["viewers"],
         notes=plan.cleaned_data["notes"],
     )
-    key, answer = request.POST.get("once", "")[:64], release.get_absolute_url()
+    key, answer = once_key(request), release.get_absolute_url()
     if key:
         path = reverse("releases:create")
         Submission.objects.create(key=key, user=who(request), path=path, answer=answer, at=timezone.now())

@@ -208,7 +208,6 @@ def test_a_link_of_a_closed_account_is_over(nia: User) -> None:
         signing.dumps({"invitation": 1}, salt="another"),
         signing.dumps(["invitation"], salt="invitation"),
         signing.dumps({"other": 1}, salt="invitation"),
-        "%00",
     ],
 )
 def test_a_token_that_never_was_one_is_404(nia: User, token: str) -> None:

@@ -161,6 +161,13 @@ def test_the_same_form_sent_twice_plans_one_release_and_leads_to_it(ada: Client,
     assert Release.objects.count() == Submission.objects.count() == 1
 
 
+def test_a_nul_where_no_form_looks_is_taken_out(ada: Client, cast: Cast) -> None:
+    nul = {"template": "small\x00-checklist", "product": "Pay\x00ments"}
+    assert ada.post(NEW, typed(cast, do="people", **nul)).status_code == 200
+    assert ada.post(NEW, typed(cast, once="a\x00b", **nul)).status_code == 422
+    assert ada.post(NEW, typed(cast, once="a\x00b")).status_code == 303
+
+
 def test_another_persons_key_of_a_form_is_not_theirs_to_follow(ada: Client, cast: Cast) -> None:
     ada.post(NEW, typed(cast))
     answer = signed_in(cast.gus).post(NEW, typed(cast))
