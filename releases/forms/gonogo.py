@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from relcoord.models import User
 from releases import clearance
-from releases.forms.window import WindowForm
+from releases.forms.window import FARTHEST, WindowForm
 from releases.gonogo import FollowUp, Next
 from releases.models import ActionItem, Call, Choice, Release, Seat, holders
 
@@ -33,7 +33,7 @@ class PersonField(forms.CharField):
 
     def to_python(self, value: Any) -> Any:
         said = " ".join(str(value or "").split())
-        if not said:
+        if not said or "\x00" in said:
             return None
         everyone = User.objects.filter(is_active=True)
         for people in (self.near, None):
@@ -74,7 +74,9 @@ class SeatBallotForm(forms.Form):
         choices=Choice.choices, widget=forms.RadioSelect, error_messages={"required": "Choose GO, NO-GO or ABSTAIN."}
     )
     statement = forms.CharField(
-        required=False, max_length=500, help_text="One sentence; a NO-GO needs it",
+        required=False,
+        max_length=500,
+        help_text="One sentence; a NO-GO needs it",
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )
     seen = forms.CharField(required=False, widget=forms.HiddenInput)
@@ -85,7 +87,9 @@ class SpokenForm(forms.Form):
 
     voice = forms.ChoiceField(label="Who spoke", error_messages={"required": "Choose who spoke."})
     choice = forms.ChoiceField(
-        label="Said", choices=Choice.choices, widget=forms.RadioSelect,
+        label="Said",
+        choices=Choice.choices,
+        widget=forms.RadioSelect,
         error_messages={"required": "Choose what they said."},
     )
     statement = forms.CharField(required=False, max_length=500, help_text="In their words; a NO-GO needs it")
@@ -130,6 +134,8 @@ class FollowUpForm(forms.Form):
         due: datetime = self.cleaned_data["due"].replace(tzinfo=self.release.zone)
         if due <= timezone.now():
             raise forms.ValidationError("That moment is past; say one to come.")
+        if due > timezone.now() + FARTHEST:
+            raise forms.ValidationError("That is more than ten years away; look at the year.")
         return due
 
     def follow_up(self, blocks: str) -> FollowUp:
@@ -141,9 +147,10 @@ class ConditionForm(FollowUpForm):
     """A condition of a GO: a row that also says which verb it holds until it is met."""
 
     blocks = forms.ChoiceField(
-        choices=[(part.value, part.label) for part in (
-            ActionItem.Blocks.START, ActionItem.Blocks.FINISH, ActionItem.Blocks.CLOSE
-        )],
+        choices=[
+            (part.value, part.label)
+            for part in (ActionItem.Blocks.START, ActionItem.Blocks.FINISH, ActionItem.Blocks.CLOSE)
+        ],
         initial=ActionItem.Blocks.START.value,
     )
 
@@ -174,7 +181,8 @@ class Rows:
 
 
 def _count(said: Any) -> int:
-    return max(1, min(MOST_ROWS, int(said))) if str(said or "").isdecimal() else ROWS
+    text = str(said or "")
+    return max(1, min(MOST_ROWS, int(text))) if text.isdecimal() and len(text) < 4 else ROWS
 
 
 class NoGoPart:
@@ -200,7 +208,8 @@ class NoGoPart:
 class ThenForm(forms.Form):
     then = forms.ChoiceField(
         choices=[("new", "A new T-0"), ("same", "The same T-0"), ("later", "Not yet: the clock stops at NO-GO")],
-        widget=forms.RadioSelect, error_messages={"required": "Say what becomes of T-0."},
+        widget=forms.RadioSelect,
+        error_messages={"required": "Say what becomes of T-0."},
     )
 
     def __init__(self, data: Data, *, release: Release) -> None:
@@ -220,9 +229,7 @@ class CallForm(forms.Form):
     call = forms.ChoiceField(
         choices=Call.choices, widget=forms.RadioSelect, error_messages={"required": "Choose the call."}
     )
-    rationale = forms.CharField(
-        required=False, max_length=10_000, strip=True, widget=forms.Textarea(attrs={"rows": 3})
-    )
+    rationale = forms.CharField(required=False, max_length=10_000, strip=True, widget=forms.Textarea(attrs={"rows": 3}))
     override = forms.CharField(required=False, max_length=4000, widget=forms.Textarea(attrs={"rows": 2}))
     against = forms.CharField(required=False, widget=forms.HiddenInput)
 

@@ -21,6 +21,7 @@ from releases.models import Release
 from releases.workflow import Window
 
 LONGEST = timedelta(days=14)  # a longer window is a typing error
+FARTHEST = timedelta(days=3650)  # so is a day farther away
 OVER_NIGHT = timedelta(hours=12)  # an end earlier on the clock than T-0 means the next day up to here
 COMMON = (
     "UTC",
@@ -115,7 +116,6 @@ class WindowForm(forms.Form):
     ends = forms.CharField(
         label="Window ends",
         max_length=40,
-        help_text="A time (15:30) or a length (2 h, 90 min)",
         error_messages={"required": "Say when the window ends, or how long it is."},
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )
@@ -149,6 +149,12 @@ class WindowForm(forms.Form):
         self._errors = ErrorDict()
         self.cleaned_data: dict[str, Any] = {}
         return None
+
+    def clean_day(self) -> date:
+        day: date = self.cleaned_data["day"]
+        if abs(day - self.now.date()) > FARTHEST:
+            raise forms.ValidationError("That day is more than ten years away; look at the year.")
+        return day
 
     def clean_zone(self) -> ZoneInfo:
         return zone_of(self.cleaned_data["zone"])
@@ -197,6 +203,9 @@ class WindowForm(forms.Form):
             self.add_error("ends", "Write a time (15:30), a day and a time (2026-11-27 01:00) or a length (2 h).")
             return None
         begins = datetime.combine(day, clock)
+        if abs(wall - begins) > LONGEST + timedelta(days=1):
+            self.add_error("ends", f"That is far from T-0; a window lasts at most {LONGEST.days} days.")
+            return None
         if with_day or wall > begins:
             return wall
         if wall + timedelta(days=1) - begins <= OVER_NIGHT and wall != begins:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.core import signing
+from django.db.models import prefetch_related_objects
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
@@ -43,6 +44,7 @@ def context(request: HtmxRequest, release: Release, **given: Any) -> dict[str, A
     seats = room.consoles(release, poll, me)
     leads = permissions.may(me, "decide", release)
     known = room.cards(release)
+    standing = next((card for card in known if card.decision.standing), None)
     gate = readiness.go(release, poll) if poll else readiness.before_decision(release)
     own: dict[str, Any] = {
         "poll": poll,
@@ -54,8 +56,8 @@ def context(request: HtmxRequest, release: Release, **given: Any) -> dict[str, A
         "against": " ".join(_key(hindrance) for hindrance in gate.hindrances),
         "seen": _seal(release),
         "people": sorted({person.name: person for person in clearance.everyone(release)}.items()),
-        "card": next((card for card in known if card.decision.standing), None),
-        "rounds": room.rounds(release, known),
+        "card": standing,
+        "rounds": [one for one in room.rounds(release, known) if standing is None or one.card is not standing],
         "actions": _actions(release, me, given.pop("settle", {})),
         "told": len(clearance.everyone(release)),
         "decision_phase": next((m for m in release.plan if m.phase.stage == "decision"), None),
@@ -88,6 +90,7 @@ def _ballot_forms(
 def _actions(release: Release, me: User, refused: dict[int, SettleForm]) -> list[dict[str, Any]]:
     """The action items, open ones first, with what the reader may do to each."""
     rows = sorted(release.action_items.all(), key=lambda row: (row.state != "open", row.due_at, row.pk))
+    prefetch_related_objects(rows, "state_by")
     return [
         {
             "row": row,

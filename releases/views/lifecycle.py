@@ -28,7 +28,9 @@ def _page(
 # Start
 
 
-def _start_page(request: HtmxRequest, release: Release, form: StartForm | None = None, status: int = 200) -> HttpResponse:
+def _start_page(
+    request: HtmxRequest, release: Release, form: StartForm | None = None, status: int = 200
+) -> HttpResponse:
     gate = readiness.start(release, timezone.now())
     decision = clearance.standing_decision(release)
     form = form or StartForm(needed=not gate.gate_passed)

@@ -198,7 +198,8 @@ def _conflicts(release: Release, me: User) -> list[Fact]:
     for clash in conflicts([release, *loaded]):
         if release in (clash.first, clash.second):
             other = clash.second if clash.first == release else clash.first
-            found.append(Fact("risk", f"Conflict with {other.key}", _capital(clash.sentence), url=other.get_absolute_url()))
+            words, where = _capital(clash.sentence), other.get_absolute_url()
+            found.append(Fact("risk", f"Conflict with {other.key}", words, url=where))
     return found
 
 

@@ -20,7 +20,7 @@ from releases.models import BEFORE_START, HOLDABLE, Event, Release
 from releases.views.base import acts, shows, to, who
 from releases.views.frame import frame
 from releases.views.pair import either
-from releases.workflow import Preview
+from releases.workflow import Preview, Window
 
 
 def page(request: HtmxRequest, release: Release, status: int = 200, **given: Any) -> HttpResponse:
@@ -52,10 +52,10 @@ def schedule(request: HtmxRequest, release: Release) -> HttpResponse:
 # Moving
 
 
-def stand(release: Release, preview: Preview) -> str:
+def stand(release: Release, window: Window, preview: Preview) -> str:
     """A name for what a preview said, so that only what was read is done."""
     reopens = ",".join(str(item.pk) for item in preview.reopens)
-    said = f"{release.schedule_version} {release.status} {reopens}"
+    said = f"{window.t_zero} {window.ends} {window.zone} {release.schedule_version} {release.status} {reopens}"
     return hashlib.sha256(said.encode()).hexdigest()[:16]
 
 
@@ -66,7 +66,7 @@ def look(release: Release, form: RescheduleForm) -> dict[str, Any] | None:
         raise DomainError("Say the new window first")
     readiness.load(release)
     preview = workflow.preview_reschedule(release, window)
-    seen = stand(release, preview)
+    seen = stand(release, window, preview)
     if form.cleaned_data["seen"] == seen:
         return None
     return {
@@ -96,7 +96,8 @@ def reschedule(request: HtmxRequest, release: Release) -> HttpResponse:
         form.add_error(None, str(refusal))
         return page(request, release, 422, form=form)
     same = moved.schedule_version == release.schedule_version
-    say(request, "Nothing changes: that is its T-0 already" if same else f"{moved.key} is rescheduled; everyone is told")
+    told = f"{moved.key} is rescheduled; everyone is told"
+    say(request, "Nothing changes: that is its T-0 already" if same else told)
     return to(request, moved.get_absolute_url())
 
 
