@@ -21,6 +21,15 @@ MOST_ROWS = 20
 Data = Mapping[str, Any] | None
 
 
+def focus_first_error(*those: forms.BaseForm) -> None:
+    """Let a form that comes back begin where something is wrong."""
+    for form in those:
+        for name in form.errors:
+            if name in form.fields:
+                form.fields[name].widget.attrs["autofocus"] = True
+                return
+
+
 class PersonField(forms.CharField):
     """A person as people write them: a name, an unmistakable part of it, or a mail address. Cleans to a `User`.
 
@@ -201,6 +210,11 @@ class NoGoPart:
         return all(parts)
 
     @property
+    def forms(self) -> list[forms.BaseForm]:
+        """Its forms as they stand on the page, the window only when it is looked at."""
+        return [*self.rows.forms, self.then, *([self.window] if self.window.needed else [])]
+
+    @property
     def next(self) -> Next:
         return Next(window=self.window.window, same=self.then.cleaned_data["then"] == "same")
 
@@ -259,6 +273,12 @@ class DecideForm:
         if self.said == Call.NO_GO:
             parts.append(self.no_go.is_valid())
         return all(parts)
+
+    @property
+    def forms(self) -> list[forms.BaseForm]:
+        """Its forms as they stand on the page, of those the call asks for."""
+        conditions = self.conditions.forms if self.said == Call.CONDITIONAL_GO else []
+        return [*conditions, self.call, *(self.no_go.forms if self.said == Call.NO_GO else [])]
 
     def _conditions_valid(self) -> bool:
         if not self.conditions.is_valid():

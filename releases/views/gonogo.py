@@ -22,6 +22,7 @@ from releases.forms.gonogo import (
     SettleForm,
     SpokenForm,
     WithdrawForm,
+    focus_first_error,
 )
 from releases.models import ActionItem, Ballot, Call, Choice, Release, Seat, Status
 from releases.readiness import Hindrance, Readiness
@@ -174,6 +175,7 @@ def ballot(request: HtmxRequest, release: Release, pk: int) -> HttpResponse:
             say(request, f"{cast.get_choice_display()} as {seat.role.name} is recorded")
             release.forget()
             return page(request, release, part="after-ballot") if request.htmx else to(request, url(release))
+    focus_first_error(form)
     return page(request, release, 422, part="after-ballot", ballot=(pk, form))
 
 
@@ -241,6 +243,7 @@ def decide(request: HtmxRequest, release: Release) -> HttpResponse:
         else:
             say(request, f"{made.get_call_display()} is recorded. Everyone on the release is told")
             return to(request, url(release))
+    focus_first_error(*form.forms)
     return page(request, release, 422, part="decide-form", decide=form)
 
 
@@ -283,6 +286,7 @@ def _withdraw(request: HtmxRequest, release: Release) -> HttpResponse:
         else:
             say(request, "The GO is withdrawn. Everyone on the release is told")
             return to(request, url(release))
+    focus_first_error(form.reason, *form.no_go.forms)
     return _withdraw_page(request, release, form, 422)
 
 
