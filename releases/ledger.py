@@ -1,163 +1,331 @@
-"""Working the ledger off: lease, look again, send, mark. Safe for any number of drivers at once.
+"""The rows of the ledger: plan, lease, look again, send, mark. Safe for any number of drivers at once.
 
-A row is claimed by one conditional UPDATE that gives it a lease and a fresh token; only the holder of the token
-may renew, send and mark. A death between hand-over and mark may repeat one mail under the same Message-ID,
-and can never lose one (RELIABILITY: "Why lease, send, mark").
+A row is claimed under its release's lock by one conditional UPDATE that gives it a lease and a fresh token; only the
+holder of the token may renew, send and mark. A death between hand-over and mark may repeat one mail under the same
+Message-ID, and can never lose one (RELIABILITY: "Why lease, send, mark").
 """
 
 from __future__ import annotations
 
+import itertools
 import logging
 import random
 import secrets
-import smtplib
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Set
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
-from django.db.models import F, Q, QuerySet
+from django.core.mail import EmailMultiAlternatives
+from django.db import DatabaseError, transaction
+from django.db.models import Exists, F, OuterRef, Prefetch, Q, QuerySet
 from django.utils import timezone
 
-from releases import mail, reminders
-from releases.models import Release, Reminder
+from checklists.models import TemplateRole
+from relcoord.lib.mail import Courier, NotNow, Refused, Unreachable
+from releases import events, mail, reminders
+from releases.models import BEFORE_START, ActionItem, Assignment, Hold, Release, Reminder, Status
+
+if TYPE_CHECKING:
+    Clock = Callable[[], datetime]
 
 log = logging.getLogger(__name__)
 
 LEASE = timedelta(seconds=120)
 BACK_OFF = (30, 60, 120, 240, 480, 900)  # seconds after the first, second, ... temporary failure
-BATCH = 50
+LAST_TRY = timedelta(minutes=1)  # before `not_after`, when a longer wait would pass it
+BATCH = 50  # rows looked up at once; each is claimed by itself
+LONGEST_TICK = 25  # seconds; then the next tick, which also plans and frees leases, goes on
 STATE = Reminder.State
 
 
 def tick(now: datetime | None = None) -> int:
     """Look once at everything that is owed; returns how many mails were handed over.
 
-    `now` is the moment looked from (the present by default); what is sent in this tick is marked with the present.
+    `now` stands still for the whole tick when given; else it is the present at each step. A step that fails is logged
+    and keeps no other from its work.
     """
-    moment = now or timezone.now()
-    reminders.beat(moment)
-    release_leases(moment)
-    reminders.plan(moment)
-    reminders.retire(moment)
-    reminders.miss(moment)
-    return deliver(moment)
+    clock: Clock = (lambda: now) if now else timezone.now
+    steps: tuple[Callable[[datetime], object], ...] = (free_leases, plan, retire, miss)
+    failed = [step.__name__ for step in steps if not _succeeds(step, clock())]
+    reminders.beat(clock(), failed)
+    return deliver(clock)
 
 
-def release_leases(now: datetime) -> int:
-    """Rows whose lease is over go back to planned and keep their Message-ID."""
-    over = Reminder.objects.filter(state=STATE.SENDING, lease_until__lte=now)
-    return over.update(state=STATE.PLANNED, lease_until=None, lease_token="")
-
-
-def deliver(now: datetime) -> int:
-    """Send until nothing is due; returns how many were sent."""
-    sent = 0
-    while True:
-        claimed = list(claim(now))
-        if not claimed:
-            return sent
-        sent += sum(send(row, now) for row in claimed)
-
-
-def claim(now: datetime) -> Iterator[Reminder]:
-    """Lease up to BATCH rows that are due, the longest due first."""
-    ready = Reminder.objects.planned().filter(Q(next_attempt_at=None) | Q(next_attempt_at__lte=now))
-    due = ready.filter(due_at__lte=now, not_after__gt=now).order_by("due_at", "-rank", "pk")
-    for pk in list(due.values_list("pk", flat=True)[:BATCH]):
-        token = secrets.token_hex(16)
-        taken = (
-            Reminder.objects.planned()
-            .filter(pk=pk)
-            .update(
-                state=STATE.SENDING,
-                lease_until=now + LEASE,
-                lease_token=token,
-                attempts=F("attempts") + 1,
-                message_id=mail.message_id(pk),
-            )
-        )
-        if taken:
-            rows = Reminder.objects.select_related("release__coordinator", "recipient")
-            yield rows.get(pk=pk)
-
-
-def send(row: Reminder, now: datetime) -> bool:
-    """Look again, renew, hand over, mark. True when this call handed the mail over."""
-    refused = reminders.refusal(row)
-    if refused is not None:
-        return _end(row, *refused)
+def _succeeds(step: Callable[[datetime], object], now: datetime) -> bool:
     try:
-        message = mail.build(row, now)
+        step(now)
+    except Exception:
+        log.exception("the ledger could not %s; the next tick tries again", step.__name__)
+        return False
+    return True
+
+
+def free_leases(now: datetime) -> int:
+    """Rows whose lease is over go back to planned and keep their Message-ID; returns how many."""
+    over = Reminder.objects.filter(state=STATE.SENDING, lease_until__lte=now)
+    pks = list(over.values_list("pk", flat=True))
+    return sum(over.filter(pk=pk).update(state=STATE.PLANNED, lease_until=None, lease_token="") for pk in pks)
+
+
+# Planning
+
+
+def plan(now: datetime) -> int:
+    """Insert the rows that live releases lack; returns how many. Two at once insert each row once."""
+    live = list(_live())
+    known = _standing(live)
+    rows: list[Reminder] = []
+    for release in live:
+        try:
+            rows += reminders.owed(release, now, known[release.pk])
+        except Exception:  # one release that cannot be planned keeps no other from it
+            log.exception("the marks of %s could not be planned", release.key)
+    Reminder.objects.bulk_create(rows, ignore_conflicts=True, batch_size=500)
+    return len(rows)
+
+
+def _live() -> QuerySet[Release]:
+    return (
+        Release.objects.filter(status__in=BEFORE_START)
+        .select_related("coordinator", "template_version")
+        .prefetch_related(
+            "phases",
+            Prefetch("holds", Hold.objects.filter(ended_at=None)),
+            Prefetch("assignments", Assignment.objects.select_related("user", "role")),
+            Prefetch("action_items", ActionItem.objects.filter(state="open").select_related("owner")),
+            Prefetch("template_version__roles", TemplateRole.objects.select_related("role")),
+        )
+    )
+
+
+def _standing(live: list[Release]) -> dict[int, reminders.Standing]:
+    """What the ledger holds of each release already."""
+    versions = {release.pk: release.schedule_version for release in live}
+    found = {pk: reminders.Standing() for pk in versions}
+    rows = Reminder.objects.filter(kind__in=reminders.OF_THE_PLAN, release__in=versions, resend_of=None)
+    rows = rows.exclude(state__in=(STATE.SUPERSEDED, STATE.CANCELLED))
+    names = ("release", "kind", "recipient", "mark", "schedule_version", "state", "about")
+    for pk, kind, who, mark, version, state, about in rows.values_list(*names):
+        if kind == Reminder.Kind.MARK and state in (STATE.SENT, STATE.SENDING):
+            found[pk].sent.add((who, mark))
+        if version == versions[pk]:
+            found[pk].rows.add((kind, who, mark))
+            found[pk].told.add((who, reminders.roles_about(about)))
+    return found
+
+
+def retire(now: datetime) -> int:
+    """End the planned rows whose release, schedule version, clock or holder no longer matches; returns how many."""
+    held = Hold.objects.filter(release=OuterRef("release"), ended_at=None)
+    role = Assignment.objects.filter(release=OuterRef("release"), user=OuterRef("recipient"))
+    action = ActionItem.objects.filter(release=OuterRef("release"), owner=OuterRef("recipient"), state="open")
+    stale = _planned().filter(
+        ~Q(release__status__in=BEFORE_START)
+        | Q(release__status=Status.NO_GO)
+        | ~Q(schedule_version=F("release__schedule_version"))
+        | Exists(held)
+        | Q(kind=Reminder.Kind.MARK) & ~Exists(role) & ~Exists(action)
+    )
+    return sum(_end_if_outdated(pk) for pk in list(stale.values_list("pk", flat=True)))
+
+
+def _planned() -> QuerySet[Reminder]:
+    return Reminder.objects.planned().filter(kind__in=reminders.OF_THE_PLAN, resend_of=None)
+
+
+@transaction.atomic
+def _end_if_outdated(pk: int) -> int:
+    row = _locked(pk)
+    if row is None or row.release is None:
+        return 0
+    ends = reminders.outdated(row, row.release)
+    return _end_planned(row, *ends) if ends else 0
+
+
+def miss(now: datetime) -> int:
+    """Rows past their time become missed, each with an event; returns how many. Never while the clock is stopped."""
+    late = Reminder.objects.planned().filter(not_after__lte=now).order_by("not_after", "pk")
+    return sum(_miss(pk) for pk in list(late.values_list("pk", flat=True)[:500]))
+
+
+@transaction.atomic
+def _miss(pk: int) -> int:
+    row = _locked(pk)
+    if row is None:
+        return 0
+    if ends := reminders.refusal(row):
+        return _end_planned(row, *ends)
+    missed = _end_planned(row, STATE.MISSED, row.reason or "no sender ran while it was worth sending")
+    if missed and row.release is not None:
+        _note_missed(row, row.release)
+    return missed
+
+
+def _note_missed(row: Reminder, release: Release) -> None:
+    events.record(
+        release,
+        "reminder.missed",
+        by=None,
+        on=row,
+        after={"state": STATE.MISSED.value},
+        kind=row.kind,
+        mark=row.mark,
+        to=row.recipient.name,
+    )
+
+
+def _locked(pk: int) -> Reminder | None:
+    """The planned row, read afresh under its release's lock, which every verb takes first; None when it is gone."""
+    release = Reminder.objects.filter(pk=pk).values_list("release", flat=True).first()
+    held = Release.objects.select_for_update(of=("self",)).get(pk=release) if release else None
+    row = Reminder.objects.planned().filter(pk=pk).select_related("recipient").first()
+    if row is not None:
+        row.release = held
+    return row
+
+
+def _end_planned(row: Reminder, state: str, reason: str) -> int:
+    return Reminder.objects.planned().filter(pk=row.pk).update(state=state, reason=reason[:300])
+
+
+# Sending
+
+
+def deliver(clock: Clock) -> int:
+    """Send until nothing is due or the next tick is; returns how many were sent."""
+    ends = time.monotonic() + LONGEST_TICK
+    sent, left_alone = 0, set[int]()
+    with Courier() as courier:
+        while (ready := due(clock(), but=left_alone)) and time.monotonic() < ends:
+            for pk in itertools.takewhile(lambda _: time.monotonic() < ends, ready):
+                try:
+                    row = _claimed(pk, clock())
+                    if row is None:
+                        left_alone.add(pk)
+                    elif send(row, courier, clock):
+                        sent += 1
+                except Unreachable as failure:
+                    reminders.note_server(clock(), str(failure))
+                    return sent
+    if sent:
+        reminders.note_server(clock(), "")
+    return sent
+
+
+def _claimed(pk: int, now: datetime) -> Reminder | None:
+    try:
+        return claim(pk, now)
+    except DatabaseError as failure:  # its release is locked for long; the next tick finds it again
+        log.warning("reminder %s could not be claimed: %s", pk, failure)
+        return None
+
+
+def due(now: datetime, *, but: Set[int] = frozenset()) -> list[int]:
+    """The rows to send now, the longest due first; `but` are those this tick has to leave alone."""
+    return list(_ready(now).exclude(pk__in=but).order_by("due_at", "-rank", "pk").values_list("pk", flat=True)[:BATCH])
+
+
+def _ready(now: datetime) -> QuerySet[Reminder]:
+    rested = Q(next_attempt_at=None) | Q(next_attempt_at__lte=now)
+    return Reminder.objects.planned().filter(rested, due_at__lte=now, not_after__gt=now)
+
+
+@transaction.atomic
+def claim(pk: int, now: datetime) -> Reminder | None:
+    """Lease one row, looking again under its release's lock; None when it must not go out, or another driver has it."""
+    row = _locked(pk)
+    if row is None or reminders.must_wait(row):
+        return None
+    if ends := reminders.refusal(row):
+        _end_planned(row, *ends)
+        return None
+    token = secrets.token_hex(16)
+    taken = (
+        _ready(now)
+        .filter(pk=pk)
+        .update(
+            state=STATE.SENDING,
+            lease_until=now + LEASE,
+            lease_token=token,
+            attempts=F("attempts") + 1,
+            message_id=mail.message_id(row),
+        )
+    )
+    return _fresh(pk) if taken else None
+
+
+def _fresh(pk: int) -> Reminder:
+    return Reminder.objects.select_related("release__coordinator", "recipient").get(pk=pk)
+
+
+def send(row: Reminder, courier: Courier, clock: Clock) -> bool:
+    """Write, renew, look again, hand over, mark. True when this call handed the mail over. Unreachable passes on."""
+    try:
+        message = mail.build(row, clock())
     except mail.NothingToSay as silence:
         return _end(row, STATE.SUPPRESSED, str(silence))
-    if not _renew(row):
+    except Exception as failure:
+        log.exception("reminder %s could not be written", row.pk)
+        return _later(row, f"it could not be written: {failure!r}", clock())
+    if not _renew(row, clock()):
         return False
+    if ends := reminders.refusal(_fresh(row.pk)):  # the claim may be a while ago: this process may have slept
+        return _end(row, *ends)
+    return _hand_over(row, message, courier, clock)
+
+
+def _hand_over(row: Reminder, message: EmailMultiAlternatives, courier: Courier, clock: Clock) -> bool:
     try:
-        message.send()
-    except smtplib.SMTPRecipientsRefused as failure:
-        code, words = next(iter(failure.recipients.values()))
-        return _failed(row, code, words, now)
-    except smtplib.SMTPDataError as failure:
-        return _failed(row, failure.smtp_code, failure.smtp_error, now)
-    except (smtplib.SMTPException, OSError) as failure:
-        return _later(row, str(failure), now)
-    return _sent(row, str(message.subject))
+        reply = courier.hand_over(message)
+    except Refused as failure:
+        log.warning("reminder %s was refused for good: %s", row.pk, failure)
+        return _end(row, STATE.FAILED, f"refused for good: {failure}", smtp_reply=str(failure)[:500])
+    except NotNow as failure:
+        return _later(row, f"not accepted yet: {failure}", clock(), smtp_reply=str(failure)[:500])
+    except Unreachable as failure:
+        _later(row, f"the mail server does not answer: {failure}", clock())
+        raise
+    except Exception as failure:
+        log.exception("reminder %s could not be handed over", row.pk)
+        return _later(row, f"it could not be handed over: {failure!r}", clock())
+    return _sent(row, str(message.subject), reply, clock())
 
 
 def _mine(row: Reminder) -> QuerySet[Reminder]:
     return Reminder.objects.filter(pk=row.pk, state=STATE.SENDING, lease_token=row.lease_token)
 
 
-def _renew(row: Reminder) -> bool:
-    """Hold the lease from now on; False when it is over and another has the row."""
-    return bool(_mine(row).update(lease_until=timezone.now() + LEASE))
+def _renew(row: Reminder, now: datetime) -> bool:
+    """Hold the lease from now on; False when it is over and another has the row, or when it is too late to send."""
+    return bool(_mine(row).filter(not_after__gt=now).update(lease_until=now + LEASE))
 
 
-def _sent(row: Reminder, subject: str) -> bool:
-    done = _mine(row).update(
-        state=STATE.SENT,
-        sent_at=timezone.now(),
-        lease_until=None,
-        lease_token="",
-        subject=subject[:300],
-        smtp_reply="accepted",
-        reason="",
-    )
-    return bool(done)
+def _let_go(row: Reminder, state: str, **fields: object) -> int:
+    return _mine(row).update(state=state, lease_until=None, lease_token="", **fields)
 
 
-def _end(row: Reminder, state: str, reason: str) -> bool:
-    _mine(row).update(state=state, reason=reason[:300], lease_until=None, lease_token="")
+def _sent(row: Reminder, subject: str, reply: str, now: datetime) -> bool:
+    marked = _let_go(row, STATE.SENT, sent_at=now, subject=subject[:300], smtp_reply=reply[:500], reason="")
+    if not marked:
+        log.warning("reminder %s was handed over after its lease; it may arrive twice with one Message-ID", row.pk)
+    return True
+
+
+def _end(row: Reminder, state: str, reason: str, **fields: object) -> bool:
+    _let_go(row, state, reason=reason[:300], **fields)
     return False
 
 
-def _failed(row: Reminder, code: int, words: bytes | str, now: datetime) -> bool:
-    """5xx after RCPT or DATA is for good; 4xx is tried again."""
-    text = words.decode(errors="replace") if isinstance(words, bytes) else words
-    if code < 500:
-        return _later(row, f"{code} {text}", now)
-    _mine(row).update(
-        state=STATE.FAILED,
-        reason=f"refused for good: {code} {text}"[:300],
-        smtp_reply=f"{code} {text}"[:500],
-        lease_until=None,
-        lease_token="",
-    )
-    log.warning("reminder %s was refused for good: %s", row.pk, code)
-    return False
-
-
-def _later(row: Reminder, words: str, now: datetime) -> bool:
-    """Back off with jitter, inside the window; past it the row is missed with these words."""
+def _later(row: Reminder, reason: str, now: datetime, **fields: object) -> bool:
+    """Back off with jitter; past the window the row is missed with these words."""
     wait = BACK_OFF[min(row.attempts, len(BACK_OFF)) - 1] * random.uniform(0.8, 1.2)  # noqa: S311
-    _mine(row).update(
-        state=STATE.PLANNED,
-        next_attempt_at=now + timedelta(seconds=wait),
-        reason=f"not yet accepted: {words}"[:300],
-        smtp_reply=words[:500],
-        lease_until=None,
-        lease_token="",
-    )
-    log.warning("reminder %s is tried again in %d s: %s", row.pk, wait, words)
+    again = now + timedelta(seconds=wait)
+    last = row.not_after - LAST_TRY
+    if again > last > now + timedelta(seconds=BACK_OFF[0]):
+        again = last
+    log.warning("reminder %s is tried again at %s: %s", row.pk, again, reason)
+    _let_go(row, STATE.PLANNED, next_attempt_at=again, reason=reason[:300], **fields)
     return False
 
 
@@ -173,7 +341,7 @@ def send_again(row: Reminder, release: Release, now: datetime) -> Reminder:
         schedule_version=release.schedule_version,
         data=row.data,
         due_at=now,
-        not_after=now + timedelta(days=1),
+        not_after=now + reminders.A_DAY,
         created_at=now,
         resend_of=row,
     )

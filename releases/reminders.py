@@ -1,46 +1,49 @@
 """The rules of the ledger: which marks a release has, what is owed to whom, and when a row may still be sent.
 
-The schedule is a query, not a queue: `plan` inserts the rows that are missing, `retire` ends those that no
-longer hold. Sending is in `ledger`. Everything takes `now` and is idempotent; any number may run at once.
+The schedule is a query, not a queue: what is owed follows from the release, its people and the clock, as often as
+it is asked. Writing the rows down and working them off is in `ledger`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from django.db import transaction
-from django.db.models import Prefetch, Q
+from django.db.models import Exists, OuterRef, prefetch_related_objects
 
-from checklists.models import TemplateRole
 from checklists.tminus import Anchor, Offset, due_at
-from releases import events
 from releases.models import (
     BEFORE_START,
     PROJECT_MANAGER,
-    Assignment,
+    ActionItem,
     Heartbeat,
-    Hold,
     Release,
     Reminder,
     Status,
+    assignments_of,
 )
 
 if TYPE_CHECKING:
+    from django.db.models import QuerySet
+
     from relcoord.models import User
 
-HORIZON = timedelta(days=45)  # rows of releases further away are planned later; no checklist opens earlier
 AN_HOUR = timedelta(hours=1)
 A_DAY = timedelta(days=1)
 STATE = Reminder.State
 OF_THE_PLAN = (Reminder.Kind.MARK, Reminder.Kind.ALARM)
+UNDECIDED = ("T-1h", "T-0")  # the alarms that ask for a decision
+LAPSED = "window end"
+EMPTY_ROLE = "empty role"
+
+Refusal = tuple[str, str]  # the state a row ends in, and why
 
 
 @dataclass(frozen=True)
 class Mark:
-    """A moment at which reminders go out. A mail of it is worth sending until `not_after`, the next mark's moment."""
+    """A moment at which mail goes out. It is worth sending until `not_after`: for a mark, the next one's moment."""
 
     name: str
     due_at: datetime
@@ -66,81 +69,99 @@ def marks(release: Release) -> list[Mark]:
     ]
 
 
-# What is owed
-
-
-def plan(now: datetime) -> int:
-    """Insert the rows that are missing for all live releases; returns how many were looked at."""
-    live = (
-        Release.objects.filter(status__in=BEFORE_START, t_zero__lt=now + HORIZON)
-        .select_related("coordinator")
-        .prefetch_related(
-            "phases",
-            Prefetch("holds", Hold.objects.filter(ended_at=None)),
-            Prefetch("assignments", Assignment.objects.select_related("user", "role")),
-            Prefetch("template_version__roles", TemplateRole.objects.select_related("role")),
-        )
-    )
-    sent = _sent_marks(live.values("pk"))
-    rows = [row for release in live for row in owed(release, now, sent)]
-    Reminder.objects.bulk_create(rows, ignore_conflicts=True, batch_size=500)
-    return len(rows)
-
-
-def _sent_marks(releases: Any) -> set[tuple[int, int, str]]:
-    """(release, recipient, mark) of what went out already, in whatever schedule version."""
-    rows = Reminder.objects.filter(kind=Reminder.Kind.MARK, state=STATE.SENT, release__in=releases)
-    return set(rows.values_list("release", "recipient", "mark"))
-
-
-def owed(release: Release, now: datetime, sent: set[tuple[int, int, str]]) -> Iterator[Reminder]:
-    """The marks and alarms of one release. While its clock is stopped there are none."""
-    if release.clock_stopped:
-        return
-    people = {row.user_id: row.user for row in release.assignments.all() if row.user.is_active}
-    for mark in marks(release):
-        if mark.not_after <= now:
-            continue  # only the newest of the past marks is still valid; the others get no row
-        for person in people.values():
-            if mark.due_at <= now and (release.pk, person.pk, mark.name) in sent:
-                continue
-            yield _row(release, Reminder.Kind.MARK, person, now, mark)
-    for alarm in alarms(release):
-        if alarm.not_after > now:
-            for person in _leads(release):
-                yield _row(release, Reminder.Kind.ALARM, person, now, alarm)
-    yield from _empty_roles(release, now)
-
-
 def alarms(release: Release) -> list[Mark]:
     """Undecided an hour before T-0 and at T-0; cleared but not started when the window ends."""
     before, t_zero, end = release.t_zero - AN_HOUR, release.t_zero, release.window_end
     return [
-        Mark("T-1h", before, t_zero, 100),
-        Mark("T-0", t_zero, end, 101),
-        Mark("window end", end, end + A_DAY, 102),
+        Mark(UNDECIDED[0], before, t_zero, 100),
+        Mark(UNDECIDED[1], t_zero, end, 101),
+        Mark(LAPSED, end, end + A_DAY, 102),
     ]
 
 
-def _leads(release: Release) -> list[User]:
-    """The coordinator and the Project Managers."""
-    managers = [row.user for row in release.assignments.all() if row.role.slug == PROJECT_MANAGER]
-    return list({person.pk: person for person in [release.coordinator, *managers]}.values())
+# What is owed
 
 
-def _empty_roles(release: Release, now: datetime) -> Iterator[Reminder]:
-    """A required role nobody holds alarms the coordinator from creation."""
-    held = {row.role_id for row in release.assignments.all()}
-    if any(entry.required and entry.role_id not in held for entry in release.template_version.roles.all()):
-        mark = Mark("empty role", release.created_at, max(release.t_zero, release.created_at + AN_HOUR), 0)
-        yield _row(release, Reminder.Kind.ALARM, release.coordinator, now, mark)
+@dataclass
+class Standing:
+    """What the ledger holds of a release already, as `owed` needs to know it."""
+
+    rows: set[tuple[str, int, str]] = field(default_factory=set)  # (kind, recipient, mark) of this schedule version
+    sent: set[tuple[int, str]] = field(default_factory=set)  # (recipient, mark) sent or sending, in any version
+    told: set[tuple[int, frozenset[int]]] = field(default_factory=set)  # (recipient, empty roles they were told of)
 
 
-def _row(release: Release, kind: str, person: User, now: datetime, mark: Mark) -> Reminder:
+def owed(release: Release, now: datetime, standing: Standing) -> Iterator[Reminder]:
+    """The rows that `release` still lacks. While its clock is stopped it lacks none."""
+    if release.clock_stopped or release.status not in BEFORE_START:
+        return
+    for mark in marks(release):
+        if mark.not_after <= now:
+            continue  # of marks already past only the newest is still valid; the others get no row
+        for person in recipients(release):
+            again = mark.due_at <= now and (person.pk, mark.name) in standing.sent
+            if not again and (Reminder.Kind.MARK, person.pk, mark.name) not in standing.rows:
+                yield _row(release, Reminder.Kind.MARK, person, now, mark)
+    for alarm in alarms(release):
+        for person in leads(release):
+            if alarm.not_after > now and (Reminder.Kind.ALARM, person.pk, alarm.name) not in standing.rows:
+                yield _row(release, Reminder.Kind.ALARM, person, now, alarm)
+    yield from _empty_roles(release, now, standing)
+
+
+def recipients(release: Release) -> list[User]:
+    """Whom the marks are planned for: who holds a role or an open action item. What they get is decided at send.
+
+    A dated deputy would be added here; until then the mail goes to the absent person alone.
+    """
+    people = {row.user_id: row.user for row in assignments_of(release)}
+    people |= {row.owner_id: row.owner for row in open_actions(release)}
+    return [person for person in people.values() if person.is_active]
+
+
+def open_actions(release: Release) -> list[ActionItem]:
+    return [row for row in release.action_items.all() if row.state == ActionItem.State.OPEN]
+
+
+def leads(release: Release) -> list[User]:
+    """The coordinator and the Project Managers, whom alarms go to."""
+    managers = [row.user for row in assignments_of(release) if row.role.slug == PROJECT_MANAGER]
+    people = {person.pk: person for person in [release.coordinator, *managers]}
+    return [person for person in people.values() if person.is_active]
+
+
+def _empty_roles(release: Release, now: datetime, standing: Standing) -> Iterator[Reminder]:
+    """Required roles nobody holds alarm the coordinator from creation; once, until another one falls empty."""
+    empty = frozenset(empty_required_roles(release))
+    coordinator = release.coordinator
+    if not empty or any(who == coordinator.pk and empty <= roles for who, roles in standing.told):
+        return
+    mark = Mark(EMPTY_ROLE, now, max(release.t_zero, now + AN_HOUR), 0)
+    yield _row(release, Reminder.Kind.ALARM, coordinator, now, mark, about=about_roles(empty))
+
+
+def empty_required_roles(release: Release) -> dict[int, str]:
+    """The required roles nobody holds: name by id."""
+    held = {row.role_id for row in assignments_of(release)}
+    entries = release.template_version.roles.all()
+    return {entry.role_id: entry.name for entry in entries if entry.required and entry.role_id not in held}
+
+
+def about_roles(roles: frozenset[int]) -> str:
+    return "roles:" + ",".join(str(pk) for pk in sorted(roles))
+
+
+def roles_about(about: str) -> frozenset[int]:
+    """The roles that `about_roles` wrote down."""
+    return frozenset(int(pk) for pk in about.removeprefix("roles:").split(",") if pk.isdigit())
+
+
+def _row(release: Release, kind: str, person: User, now: datetime, mark: Mark, about: str = "") -> Reminder:
     return Reminder(
         kind=kind,
         release=release,
         recipient=person,
+        about=about,
         mark=mark.name,
         rank=mark.rank,
         schedule_version=release.schedule_version,
@@ -150,91 +171,68 @@ def _row(release: Release, kind: str, person: User, now: datetime, mark: Mark) -
     )
 
 
-# What no longer holds
+# Looking again
 
 
-def retire(now: datetime) -> None:
-    """End the planned rows whose release, schedule version or holder no longer matches."""
-    rows = Reminder.objects.planned().filter(kind__in=OF_THE_PLAN, resend_of=None)
-    for release in Release.objects.filter(pk__in=rows.values("release").distinct()).prefetch_related("holds"):
-        mine = rows.filter(release=release)
-        mine.exclude(schedule_version=release.schedule_version).update(
-            state=STATE.SUPERSEDED, reason="the release moved"
-        )
-        if release.status not in BEFORE_START:
-            mine.update(state=STATE.SUPERSEDED, reason=f"the release is {release.state.label.lower()}")
-        elif release.clock_stopped:
-            mine.update(state=STATE.SUPERSEDED, reason="the clock is stopped")
-        held = Assignment.objects.filter(release=release).values("user")
-        mine.filter(kind=Reminder.Kind.MARK).exclude(recipient__in=held).update(
-            state=STATE.CANCELLED, reason="no longer holds a role"
-        )
-
-
-def miss(now: datetime) -> int:
-    """Rows past their time become missed, each with an event; returns how many."""
-    late = Reminder.objects.planned().filter(not_after__lte=now).select_related("release", "recipient")
-    return sum(_miss(row, now) for row in late.order_by("pk")[:500])
-
-
-@transaction.atomic
-def _miss(row: Reminder, now: datetime) -> bool:
-    release = Release.objects.lock(row.release) if row.release else None
-    reason = row.reason or "no sender ran, or no mail server answered, while it was worth sending"
-    gone = Reminder.objects.planned().filter(pk=row.pk).update(state=STATE.MISSED, reason=reason[:300])
-    if gone and release is not None:
-        events.record(
-            release, "reminder.missed", by=None, on=row, after={"state": "missed"}, to=row.recipient.name, mark=row.mark
-        )
-    return bool(gone)
-
-
-def refusal(row: Reminder) -> tuple[str, str] | None:
-    """Look again at the claim: (state, reason) when this row must not be sent any more, None when it may."""
+def refusal(row: Reminder) -> Refusal | None:
+    """Look again, before the claim and before the hand-over: how this row ends unsent, None when it may go out."""
     release = row.release
-    if release is None or row.kind not in OF_THE_PLAN:
+    if not row.recipient.is_active:
+        return STATE.SUPPRESSED, "no longer has an account"
+    if release is None:
         return None
-    if row.resend_of_id is not None:
+    if row.kind != Reminder.Kind.TAKEN_OVER and not _may_see(row.recipient, release):
+        return STATE.SUPPRESSED, "may no longer see this release"
+    if row.kind not in OF_THE_PLAN or row.resend_of_id is not None:
         return None
-    if release.status not in BEFORE_START:
-        return STATE.SUPERSEDED, f"the release is {release.state.label.lower()}"
+    return outdated(row, release) or (_mark_refusal if row.kind == Reminder.Kind.MARK else _alarm_refusal)(row, release)
+
+
+def _may_see(person: User, release: Release) -> bool:
+    return not release.restricted or Release.objects.visible_to(person).filter(pk=release.pk).exists()
+
+
+def outdated(row: Reminder, release: Release) -> Refusal | None:
+    """Has the plan this row came from gone: another schedule, another state, a stopped clock, another holder?"""
+    prefetch_related_objects([release], "holds", "action_items__owner")
     if row.schedule_version != release.schedule_version:
         return STATE.SUPERSEDED, "the release moved"
+    if release.status not in BEFORE_START:
+        return STATE.SUPERSEDED, f"the release is {release.state.label.lower()}"
     if release.clock_stopped:
         return STATE.SUPERSEDED, "the clock is stopped"
-    return _mark_refusal(row, release) if row.kind == Reminder.Kind.MARK else _alarm_refusal(row, release)
-
-
-def _mark_refusal(row: Reminder, release: Release) -> tuple[str, str] | None:
-    if not Assignment.objects.filter(release=release, user=row.recipient_id).exists():
+    people = recipients(release) if row.kind == Reminder.Kind.MARK else leads(release)
+    if row.recipient_id not in {person.pk for person in people}:
         return STATE.CANCELLED, "no longer holds a role"
-    later = Reminder.objects.filter(
-        Q(state=STATE.SENT) | Q(state=STATE.SENDING),
-        kind=row.kind,
-        release=release,
-        recipient=row.recipient_id,
-        schedule_version=row.schedule_version,
-        rank__gt=row.rank,
-        resend_of=None,
-    )
-    return (STATE.SUPERSEDED, "a later mark has gone out") if later.exists() else None
+    return None
 
 
-def _alarm_refusal(row: Reminder, release: Release) -> tuple[str, str] | None:
-    if row.mark in ("T-1h", "T-0") and release.status not in (Status.PREPARING, Status.POLLING):
+def _mark_refusal(row: Reminder, release: Release) -> Refusal | None:
+    others = Reminder.objects.filter(kind=row.kind, release=release, recipient=row.recipient_id).exclude(pk=row.pk)
+    gone_out = others.filter(state__in=(STATE.SENT, STATE.SENDING), resend_of=None)
+    if gone_out.filter(schedule_version=row.schedule_version, rank__gt=row.rank).exists():
+        return STATE.SUPERSEDED, "a later mark has gone out"
+    if row.due_at <= row.created_at and gone_out.filter(mark=row.mark).exists():
+        return STATE.SUPERSEDED, "had gone out before the release moved"
+    return None
+
+
+def _alarm_refusal(row: Reminder, release: Release) -> Refusal | None:
+    if row.mark in UNDECIDED and release.status not in (Status.PREPARING, Status.POLLING):
         return STATE.SUPPRESSED, "it is decided"
-    if row.mark == "window end" and release.status != Status.CLEARED:
+    if row.mark == LAPSED and release.status != Status.CLEARED:
         return STATE.SUPPRESSED, "it has no GO that could lapse"
-    if row.mark == "empty role" and not empty_required_roles(release):
+    if row.mark == EMPTY_ROLE and not empty_required_roles(release):
         return STATE.SUPPRESSED, "every required role is held"
     return None
 
 
-def empty_required_roles(release: Release) -> list[str]:
-    """The names of the required roles nobody holds."""
-    held = Assignment.objects.filter(release=release).values("role")
-    entries = release.template_version.roles.filter(required=True).exclude(role__in=held)
-    return list(entries.values_list("name", flat=True))
+def must_wait(row: Reminder) -> bool:
+    """Is another mark on its way to this person for this release? The two must not overtake each other."""
+    if row.kind != Reminder.Kind.MARK:
+        return False
+    sending = Reminder.objects.filter(kind=row.kind, release=row.release_id, recipient=row.recipient_id)
+    return sending.filter(state=STATE.SENDING).exclude(pk=row.pk).exists()
 
 
 # For pages
@@ -242,12 +240,25 @@ def empty_required_roles(release: Release) -> list[str]:
 
 def next_for(release: Release) -> Reminder | None:
     """The next planned reminder of `release`."""
-    return Reminder.objects.planned().filter(release=release).order_by("due_at").first()
+    return Reminder.objects.planned().filter(release=release).order_by("due_at", "pk").first()
 
 
-def beat(now: datetime) -> None:
-    """Note that a driver looked; every page shows the age of this."""
-    Heartbeat.objects.update_or_create(name="reminders", defaults={"at": now})
+def trouble(release: Release) -> QuerySet[Reminder]:
+    """Mails that did not arrive and that nothing has made good: tell those people yourself."""
+    rows = Reminder.objects.filter(release=release)
+    again = rows.filter(resend_of=OuterRef("pk"), state=STATE.SENT)
+    later = rows.filter(
+        kind=Reminder.Kind.MARK, recipient=OuterRef("recipient"), state=STATE.SENT, due_at__gt=OuterRef("due_at")
+    )
+    found = rows.filter(state__in=(STATE.FAILED, STATE.MISSED)).exclude(Exists(again))
+    made_good = found.filter(kind=Reminder.Kind.MARK).filter(Exists(later)).values("pk")
+    old = found.filter(kind__in=OF_THE_PLAN).exclude(schedule_version=release.schedule_version).values("pk")
+    return found.exclude(pk__in=made_good).exclude(pk__in=old).select_related("recipient").order_by("due_at", "pk")
+
+
+def beat(now: datetime, failed: list[str] | None = None) -> None:
+    """Note that a driver looked, and which of its steps failed; every page shows the age of this."""
+    Heartbeat.objects.update_or_create(name="reminders", defaults={"at": now, "data": {"failed": failed or []}})
 
 
 def scheduler_age(now: datetime) -> timedelta | None:
@@ -256,8 +267,18 @@ def scheduler_age(now: datetime) -> timedelta | None:
     return now - at if at else None
 
 
-def tick(now: datetime | None = None) -> None:
-    """One look at the whole ledger (see `ledger.tick`)."""
-    from releases import ledger
+def note_server(now: datetime, trouble: str) -> None:
+    """Note that the mail server takes nothing (since when, and its words), or with "" that it does again."""
+    known = Heartbeat.objects.filter(name="mail").first()
+    since = known.data.get("since") if known and known.data else None
+    if trouble:
+        data = {"since": since or now.isoformat(), "words": trouble[:300]}
+        Heartbeat.objects.update_or_create(name="mail", defaults={"at": now, "data": data})
+    elif since:
+        Heartbeat.objects.filter(name="mail").update(at=now, data={})
 
-    ledger.tick(now)
+
+def server_trouble() -> tuple[datetime, str] | None:
+    """Since when the mail server takes nothing, and what it said; None while it does."""
+    known = Heartbeat.objects.filter(name="mail").first()
+    return (datetime.fromisoformat(known.data["since"]), known.data["words"]) if known and known.data else None

@@ -7,15 +7,15 @@ import logging
 from celery import shared_task
 from django.db import transaction
 
+from releases import ledger
+
 log = logging.getLogger(__name__)
 
 
 @shared_task(ignore_result=True)
 def tick() -> None:
     """Plan and send what the ledger owes. Safe to run any number of times, side by side."""
-    from releases import reminders
-
-    reminders.tick()
+    ledger.tick()
 
 
 def look_on_commit() -> None:
