@@ -25,6 +25,7 @@ from releases.models import (
     State,
     Status,
     Watch,
+    assignments_of,
     holders,
 )
 from releases.permissions import Standing
@@ -64,6 +65,14 @@ def notes(release: Release) -> dict[int | None, list[Note]]:
         for note in Note.objects.filter(release=release, rollback=None).select_related("by"):
             known.setdefault(note.item_id, []).append(note)
     return known
+
+
+def called(release: Release, person: User) -> str:
+    """What `person` is called on the pages of `release`: the first name, or the whole where two share it."""
+    first = person.get_short_name()
+    people = {row.user_id: row.user.get_short_name() for row in assignments_of(release)}
+    shared = any(name == first for pk, name in people.items() if pk != person.pk)
+    return person.name if shared else first
 
 
 @dataclass(frozen=True)
@@ -192,8 +201,8 @@ class Row:
 
     @property
     def for_whom(self) -> str:
-        """The first name of the holder the reader would act for; "" for the reader's own items."""
-        return "" if self.mine else ", ".join(person.get_short_name() for person in self.holders)
+        """Those the reader would act for; "" for the reader's own items."""
+        return "" if self.mine else ", ".join(called(self.release, person) for person in self.holders)
 
     @cached_property
     def choices(self) -> list[Choice]:
@@ -274,6 +283,13 @@ class Section:
     @property
     def is_locked(self) -> bool:
         return bool(self.rows) and all(row.item.is_locked for row in self.rows) and not self.is_over
+
+    @property
+    def opens_later(self) -> bool:
+        """Is it still to open, by the clock and not by an early start?"""
+        opens = self.moments.opens_at
+        running = self.moments.phase.stage == Stage.PRODUCTION and not self.is_locked
+        return opens is not None and opens > self.now and not running
 
     @property
     def is_over(self) -> bool:

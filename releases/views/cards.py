@@ -13,7 +13,7 @@ from checklists.models import TemplateRole
 from releases import permissions
 from releases.models import COORDINATOR, Release, Status, holders
 from releases.readiness import Hindrance, Readiness
-from releases.sheet import Row, Sheet
+from releases.sheet import Row, Sheet, called
 
 if TYPE_CHECKING:
     from checklists.models import Role
@@ -94,8 +94,8 @@ def _ended(release: Release) -> str:
 
 
 def _hold(hindrance: Hindrance, sheet: Sheet) -> Hold:
-    who = ", ".join(person.get_short_name() for person in hindrance.who)
     release = sheet.release
+    who = ", ".join(called(release, person) for person in hindrance.who)
     row = sheet.rows.get(hindrance.id) if hindrance.kind == "item" else None
     if row is not None:
         nobody = f"no {row.item.role}" if row.item.role else ""

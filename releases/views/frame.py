@@ -18,6 +18,7 @@ from checklists.blueprints import Stage
 from releases import live, readiness
 from releases.models import ON_CALL, Item, PhaseMoments, Release, Rollback, State, Status
 from releases.readiness import Readiness
+from releases.sheet import called
 
 if TYPE_CHECKING:
     from relcoord.models import User
@@ -129,6 +130,11 @@ class Head:
                 for person in hindrance.who:
                     counts[person] = counts.get(person, 0) + 1
         return sorted(counts.items(), key=lambda entry: (-entry[1], entry[0].name))
+
+    @property
+    def waited(self) -> list[tuple[str, int]]:
+        """`waiting_on` with the names people are called by here."""
+        return [(called(self.release, person), count) for person, count in self.waiting_on]
 
     def _asked_now(self, moments: PhaseMoments, item: Item) -> bool:
         """Is somebody waited on for `item`: has its phase opened, by time or by what was started?"""

@@ -434,3 +434,14 @@ def test_people_read_as_often_for_many_holders(cast: Cast, client: Client, relea
         )
     assert Assignment.objects.filter(release=release).count() > 12
     assert count() == few
+
+
+def test_two_who_share_a_first_name_are_told_apart(cast: Cast, page: Page) -> None:
+    from tests.factories import UserFactory
+
+    other = UserFactory(name="Ben Affleck", email="ben2@example.org")
+    held = cast.holders() | {role("Risk Champion"): [other]}
+    release = ReleaseFactory(window=window(timedelta(hours=3)), holders=held)
+    head = part(page(release, raw=True), "head", 'class="tabs"')
+    assert "Ben Affleck" in head
+    assert "Ben Osei" in head
