@@ -32,6 +32,11 @@
     "]": () => step("details.phase", 1, "summary"),
     "[": () => step("details.phase", -1, "summary"),
   };
+  const choose = (nth) => {
+    const choices = [...document.querySelectorAll(".choices")].find(shown);
+    const radio = choices?.querySelectorAll("input[type=radio]")[nth - 1];
+    return radio ? press(radio) : false;
+  };
   const help = () => {
     const dialog = document.getElementById("keys");
     if (dialog && !dialog.open) dialog.showModal();
@@ -51,6 +56,6 @@
       return;
     }
     const control = find(key);
-    if (control ? press(control) : key === "?" ? help() : moves[key]?.()) event.preventDefault();
+    if (control ? press(control) : key === "?" ? help() : /^[1-9]$/.test(key) ? choose(key) : moves[key]?.()) event.preventDefault();
   });
 })();

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from relcoord.models import User
-from tests.factories import Cast
+from releases.models import Ballot, Status
+from tests.factories import Cast, ReleaseFactory, bring_to
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -79,7 +80,7 @@ def test_one_logs_in_and_out_without_script(new_context: Callable[..., Any], liv
     page.get_by_label("E-mail").fill("ada@example.org")
     page.get_by_label("Password").fill("a long pass phrase")
     page.get_by_role("button", name="Log in").click()
-    assert page.get_by_text("as of").first.is_visible()
+    page.locator("#as-of").wait_for()
     page.get_by_text("Account of Ada Lovelace").locator("..").click()
     page.get_by_role("button", name="Log out").click()
     page.get_by_role("heading", name="Log in").wait_for()
@@ -214,3 +215,14 @@ def test_a_session_that_ended_becomes_a_log_in_of_the_whole_page(page_as: Callab
     page.evaluate("htmx.ajax('GET', '/releases/', {target: '#main', swap: 'innerHTML'})")
     page.get_by_role("heading", name="Log in").wait_for()
     assert page.url.endswith("/accounts/login/?next=/releases/")
+
+
+def test_a_digit_chooses_an_answer_and_sends_nothing(page_as: Callable[..., Page], live_url: str) -> None:
+    cast = Cast()
+    bring_to(ReleaseFactory(key="PAY-4.2"), Status.POLLING)
+    ballots = Ballot.objects.count()
+    page = page_as(cast.ben)
+    page.goto(f"{live_url}/r/PAY-4.2/decision/")
+    page.keyboard.press("2")
+    assert page.get_by_role("radio").nth(1).is_checked()
+    assert Ballot.objects.count() == ballots
