@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from django import forms
+from django.forms.utils import ErrorDict
 from django.utils import timezone
 
 from relcoord.models import User
@@ -28,6 +29,13 @@ def focus_first_error(*those: forms.BaseForm) -> None:
             if name in form.fields:
                 form.fields[name].widget.attrs["autofocus"] = True
                 return
+
+
+def without_errors(*those: forms.BaseForm) -> None:
+    """Keep what was typed and look at none of it: the form only comes back with one more row."""
+    for form in those:
+        form._errors = ErrorDict()  # type: ignore[attr-defined]
+        form.cleaned_data = {}
 
 
 class PersonField(forms.CharField):
@@ -279,6 +287,11 @@ class DecideForm:
         """Its forms as they stand on the page, of those the call asks for."""
         conditions = self.conditions.forms if self.said == Call.CONDITIONAL_GO else []
         return [*conditions, self.call, *(self.no_go.forms if self.said == Call.NO_GO else [])]
+
+    @property
+    def failed(self) -> bool:
+        """Is there anything wrong in it to look for?"""
+        return any(form.errors for form in self.forms)
 
     def _conditions_valid(self) -> bool:
         if not self.conditions.is_valid():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django import forms
 from django.core import signing
 from django.db.models import prefetch_related_objects
 from django.http import Http404, HttpResponse
@@ -23,6 +24,7 @@ from releases.forms.gonogo import (
     SpokenForm,
     WithdrawForm,
     focus_first_error,
+    without_errors,
 )
 from releases.models import ActionItem, Ballot, Call, Choice, Release, Seat, Status
 from releases.readiness import Hindrance, Readiness
@@ -243,8 +245,19 @@ def decide(request: HtmxRequest, release: Release) -> HttpResponse:
         else:
             say(request, f"{made.get_call_display()} is recorded. Everyone on the release is told")
             return to(request, url(release))
-    focus_first_error(*form.forms)
+    _came_back(request, form.call, form.forms)
     return page(request, release, 422, part="decide-form", decide=form)
+
+
+def _came_back(request: HtmxRequest, head: forms.Form, every: list[forms.BaseForm]) -> None:
+    """Say why a form was not recorded: what is wrong, or that no button was pressed; a wish for one more row is no fault."""
+    if "record" in request.POST:
+        focus_first_error(*every)
+    elif "more" in request.POST:
+        without_errors(*every)
+    else:
+        head.full_clean()
+        head.add_error(None, "Nothing is recorded yet: press the button at the end to record it")
 
 
 def _key(hindrance: Hindrance) -> str:
@@ -278,15 +291,18 @@ def _withdraw(request: HtmxRequest, release: Release) -> HttpResponse:
     if "record" in request.POST and form.is_valid():
         try:
             gonogo.withdraw_go(
-                release, form.reason.cleaned_data["reason"], by=me,
-                action_items=form.no_go.rows.follow_ups(), then=form.no_go.next,
+                release,
+                form.reason.cleaned_data["reason"],
+                by=me,
+                action_items=form.no_go.rows.follow_ups(),
+                then=form.no_go.next,
             )
         except DomainError as refusal:
             form.reason.add_error(None, str(refusal))
         else:
             say(request, "The GO is withdrawn. Everyone on the release is told")
             return to(request, url(release))
-    focus_first_error(form.reason, *form.no_go.forms)
+    _came_back(request, form.reason, [form.reason, *form.no_go.forms])
     return _withdraw_page(request, release, form, 422)
 
 

@@ -140,9 +140,7 @@ def test_nobody_but_the_seats_holder_gets_its_form(polling: Release, cast: Cast)
 
 def test_a_deputy_answers_for_the_absent_holder_and_both_are_named(polling: Release, cast: Cast) -> None:
     today = timezone.localdate()
-    Delegation.objects.create(
-        user=cast.ben, deputy=cast.gus, starts_on=today, ends_on=today, created_at=timezone.now()
-    )
+    Delegation.objects.create(user=cast.ben, deputy=cast.gus, starts_on=today, ends_on=today, created_at=timezone.now())
     assert "Your answer as QA Lead, for Ben Osei" in room(polling, cast.gus)
     assert vote(polling, "QA Lead", cast.gus, "go").status_code == 303
     assert "by Gus Rao as deputy" in room(polling, cast.ada)
@@ -306,9 +304,16 @@ def test_a_no_go_takes_reasons_action_items_and_a_new_t_zero_in_one_form(polling
         then="new",
         **{
             "action-rows": "4",
-            "action-0-title": "Rebuild the index", "action-0-owner": "Gus Rao", "action-0-due": in_days(1),
-            "action-3-title": "Name a second on-call", "action-3-owner": "dana@example.org", "action-3-due": in_days(2),
-            "new-day": f"{later:%Y-%m-%d}", "new-at": "14:00", "new-zone": "Europe/Berlin", "new-ends": "2 h",
+            "action-0-title": "Rebuild the index",
+            "action-0-owner": "Gus Rao",
+            "action-0-due": in_days(1),
+            "action-3-title": "Name a second on-call",
+            "action-3-owner": "dana@example.org",
+            "action-3-due": in_days(2),
+            "new-day": f"{later:%Y-%m-%d}",
+            "new-at": "14:00",
+            "new-zone": "Europe/Berlin",
+            "new-ends": "2 h",
         },
     )
     assert answer.status_code == 303, text(answer)
@@ -330,10 +335,20 @@ def test_a_no_go_keeps_the_same_t_zero_or_says_not_yet(polling: Release, cast: C
 
 def test_a_no_go_with_something_wrong_writes_nothing_and_loses_nothing_typed(polling: Release, cast: Cast) -> None:
     answer = decide(
-        polling, cast.ada, call="no_go", rationale="two queries fail", then="new",
+        polling,
+        cast.ada,
+        call="no_go",
+        rationale="two queries fail",
+        then="new",
         **{
-            "action-rows": "3", "action-0-title": "Rebuild the index", "action-0-owner": "nobody",
-            "action-0-due": in_days(-1), "new-day": "2020-01-01", "new-at": "14:00", "new-zone": "Mars", "new-ends": "2 h",
+            "action-rows": "3",
+            "action-0-title": "Rebuild the index",
+            "action-0-owner": "nobody",
+            "action-0-due": in_days(-1),
+            "new-day": "2020-01-01",
+            "new-at": "14:00",
+            "new-zone": "Mars",
+            "new-ends": "2 h",
         },
     )
     words, body = text(answer), markup(answer)
@@ -341,7 +356,13 @@ def test_a_no_go_with_something_wrong_writes_nothing_and_loses_nothing_typed(pol
     assert "Nobody here is called “nobody”" in words
     assert "That moment is past" in words
     assert "“Mars” is no time zone" in words
-    for typed in ("two queries fail", 'value="Rebuild the index"', 'value="nobody"', 'value="Mars"', 'value="2020-01-01"'):
+    for typed in (
+        "two queries fail",
+        'value="Rebuild the index"',
+        'value="nobody"',
+        'value="Mars"',
+        'value="2020-01-01"',
+    ):
         assert typed in body
     assert fresh(polling).status == Status.POLLING
     assert not polling.action_items.exists()
@@ -353,7 +374,10 @@ def test_a_no_go_says_what_becomes_of_t_zero(polling: Release, cast: Cast) -> No
 
 def test_an_ambiguous_new_t_zero_brings_the_whole_form_back_with_the_choice(polling: Release, cast: Cast) -> None:
     answer = decide(
-        polling, cast.ada, call="no_go", then="new",
+        polling,
+        cast.ada,
+        call="no_go",
+        then="new",
         **{"new-day": "2027-10-31", "new-at": "02:30", "new-zone": "Europe/Berlin", "new-ends": "2 h"},
     )
     assert answer.status_code == 422
@@ -371,12 +395,23 @@ def test_without_its_button_nothing_is_recorded_and_one_more_row_comes_with_all_
     assert 'name="action-rows" value="4"' in body
     assert 'name="action-3-title"' in body
     assert 'value="third"' in body
+    assert 'class="error"' not in body
     assert fresh(polling).status == Status.POLLING
     assert not polling.decisions.exists()
-    once = signed_in(cast.ada).post(url("decide", polling), {"call": "no_go", "rationale": "two fail", "then": "later",
-                                                            "record": "yes", "once": "k"})
+    once = signed_in(cast.ada).post(
+        url("decide", polling),
+        {"call": "no_go", "rationale": "two fail", "then": "later", "record": "yes", "once": "k"},
+    )
     assert once.status_code == 303
     assert fresh(polling).status == Status.NO_GO
+
+
+def test_a_form_sent_without_any_button_says_that_nothing_is_recorded(polling: Release, cast: Cast) -> None:
+    vote_go(polling)
+    answer = signed_in(cast.ada).post(url("decide", polling), {"call": "go", "rationale": "all green"})
+    assert answer.status_code == 422
+    assert "Nothing is recorded yet: press the button" in text(answer)
+    assert fresh(polling).status == Status.POLLING
 
 
 def test_a_decision_sent_twice_is_made_once(polling: Release, cast: Cast) -> None:
@@ -429,8 +464,15 @@ def test_a_go_is_withdrawn_by_the_form_of_a_no_go(release: Release, cast: Cast) 
     cleared = bring_to(release, Status.CLEARED)
     ada = signed_in(cast.ada)
     assert "Withdraw the GO of Payments" in text(ada.get(url("go_withdraw", cleared)))
-    data = {"reason": "a leak was found", "then": "later", "action-rows": "1", "action-0-title": "Fix the leak",
-            "action-0-owner": "Gus Rao", "action-0-due": in_days(1), "record": "yes"}
+    data = {
+        "reason": "a leak was found",
+        "then": "later",
+        "action-rows": "1",
+        "action-0-title": "Fix the leak",
+        "action-0-owner": "Gus Rao",
+        "action-0-due": in_days(1),
+        "record": "yes",
+    }
     assert ada.post(url("go_withdraw", cleared), data | {"reason": ""}).status_code == 422
     assert fresh(cleared).status == Status.CLEARED
     assert ada.post(url("go_withdraw", cleared), data).status_code == 303
