@@ -18,11 +18,19 @@ from checklists.models import Role
 from checklists.tminus import Anchor, Offset
 from releases import events, permissions, tasks
 from releases.errors import DomainError
-from releases.models import Item, Phase, Release, State
+from releases.models import BEFORE_START, Item, Phase, Release, State, Status
 from releases.ticking import check_version, follow, revoke_if_cleared, take
 
 if TYPE_CHECKING:
     from relcoord.models import User
+
+# Statuses in which an item added to a stage can still be settled, now or later.
+SETTLES_LATER: dict[str, tuple[str, ...]] = {
+    Stage.PREPARATION: BEFORE_START,
+    Stage.DECISION: BEFORE_START,
+    Stage.PRODUCTION: (*BEFORE_START, Status.DEPLOYING),
+    Stage.POST_DEPLOYMENT: (*BEFORE_START, Status.DEPLOYING, Status.DEPLOYED, Status.ROLLING_BACK),
+}
 
 
 @transaction.atomic
@@ -41,7 +49,7 @@ def add_item(phase: Phase, title: str, *, by: User, revoke: str = "", **fields: 
     last = phase.items.aggregate(last=Max("position"))["last"] or 0
     phase.release = release
     item = Item(phase=phase, title=title.strip(), position=last + 1, state_at=timezone.now(), **fields)
-    if item.is_locked and release.status not in ("preparing", "polling", "cleared", "no_go", "deploying"):
+    if release.status not in SETTLES_LATER[phase.stage]:
         raise DomainError(f"{phase} is over; an item there could never be settled")
     item.save(force_insert=True)
     events.record(

@@ -33,6 +33,7 @@ from releases.models import (
 if TYPE_CHECKING:
     from relcoord.models import User
 
+
 def load(release: Release) -> Release:
     """Fetch what gates and pages read, in six queries or fewer; what is loaded already is not read again."""
     prefetch_related_objects(

@@ -7,114 +7,177 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='Role',
+            name="Role",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('slug', models.SlugField(allow_unicode=True, max_length=80, unique=True)),
-                ('name', models.CharField(max_length=80)),
-                ('responsibility', models.TextField(blank=True, max_length=2000)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("slug", models.SlugField(allow_unicode=True, max_length=80, unique=True)),
+                ("name", models.CharField(max_length=80)),
+                ("responsibility", models.TextField(blank=True, max_length=2000)),
             ],
             options={
-                'ordering': ['name'],
+                "ordering": ["name"],
             },
         ),
         migrations.CreateModel(
-            name='Template',
+            name="Template",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('slug', models.SlugField(allow_unicode=True, max_length=80, unique=True)),
-                ('name', models.CharField(max_length=200)),
-                ('retired_at', models.DateTimeField(blank=True, null=True)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("slug", models.SlugField(allow_unicode=True, max_length=80, unique=True)),
+                ("name", models.CharField(max_length=200)),
+                ("retired_at", models.DateTimeField(blank=True, null=True)),
             ],
             options={
-                'ordering': ['name'],
+                "ordering": ["name"],
             },
         ),
         migrations.CreateModel(
-            name='TemplatePhase',
+            name="TemplatePhase",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('position', models.PositiveSmallIntegerField()),
-                ('name', models.CharField(max_length=200)),
-                ('stage', models.CharField(choices=[('preparation', 'preparation'), ('decision', 'decision'), ('production', 'production'), ('post_deployment', 'post deployment'), ('contingency', 'contingency')], max_length=20)),
-                ('opens', checklists.models.OffsetText(blank=True, default='', max_length=40, validators=[checklists.models.validate_offset])),
-                ('due', checklists.models.OffsetText(blank=True, default='', max_length=40, validators=[checklists.models.validate_offset])),
-                ('note', models.TextField(blank=True)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("position", models.PositiveSmallIntegerField()),
+                ("name", models.CharField(max_length=200)),
+                (
+                    "stage",
+                    models.CharField(
+                        choices=[
+                            ("preparation", "preparation"),
+                            ("decision", "decision"),
+                            ("production", "production"),
+                            ("post_deployment", "post deployment"),
+                            ("contingency", "contingency"),
+                        ],
+                        max_length=20,
+                    ),
+                ),
+                (
+                    "opens",
+                    checklists.models.OffsetText(
+                        blank=True, default="", max_length=40, validators=[checklists.models.validate_offset]
+                    ),
+                ),
+                (
+                    "due",
+                    checklists.models.OffsetText(
+                        blank=True, default="", max_length=40, validators=[checklists.models.validate_offset]
+                    ),
+                ),
+                ("note", models.TextField(blank=True)),
             ],
             options={
-                'ordering': ['position'],
-                'abstract': False,
+                "ordering": ["position"],
+                "abstract": False,
             },
         ),
         migrations.CreateModel(
-            name='TemplateVersion',
+            name="TemplateVersion",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('number', models.PositiveIntegerField()),
-                ('created_at', models.DateTimeField()),
-                ('change_note', models.CharField(blank=True, max_length=300)),
-                ('description', models.TextField(blank=True)),
-                ('closing', models.TextField(blank=True)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("number", models.PositiveIntegerField()),
+                ("created_at", models.DateTimeField()),
+                ("change_note", models.CharField(blank=True, max_length=300)),
+                ("description", models.TextField(blank=True)),
+                ("closing", models.TextField(blank=True)),
             ],
             options={
-                'ordering': ['template', '-number'],
+                "ordering": ["template", "-number"],
             },
         ),
         migrations.CreateModel(
-            name='TemplateItem',
+            name="TemplateItem",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('position', models.PositiveSmallIntegerField()),
-                ('title', models.CharField(max_length=300)),
-                ('guidance', models.TextField(blank=True, max_length=20000)),
-                ('kind', models.CharField(choices=[('check', 'check'), ('sign_off', 'sign off'), ('acknowledge', 'acknowledge'), ('computed', 'computed'), ('decision', 'decision'), ('watch', 'watch'), ('step', 'step'), ('close', 'close')], default=checklists.blueprints.Kind['CHECK'], max_length=20)),
-                ('required', models.BooleanField(default=True)),
-                ('condition', models.CharField(blank=True, max_length=120)),
-                ('bound_to_window', models.BooleanField(default=False)),
-                ('evidence_wanted', models.BooleanField(default=False)),
-                ('group', models.CharField(blank=True, max_length=200)),
-                ('watch_min', models.PositiveSmallIntegerField(default=0, verbose_name='watch at least, minutes')),
-                ('watch_max', models.PositiveSmallIntegerField(default=0, verbose_name='ask for the verdict after, minutes')),
-                ('role', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='checklists.role')),
-                ('phase', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='items', to='checklists.templatephase')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("position", models.PositiveSmallIntegerField()),
+                ("title", models.CharField(max_length=300)),
+                ("guidance", models.TextField(blank=True, max_length=20000)),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("check", "check"),
+                            ("sign_off", "sign off"),
+                            ("acknowledge", "acknowledge"),
+                            ("computed", "computed"),
+                            ("decision", "decision"),
+                            ("watch", "watch"),
+                            ("step", "step"),
+                            ("close", "close"),
+                        ],
+                        default=checklists.blueprints.Kind["CHECK"],
+                        max_length=20,
+                    ),
+                ),
+                ("required", models.BooleanField(default=True)),
+                ("condition", models.CharField(blank=True, max_length=120)),
+                ("bound_to_window", models.BooleanField(default=False)),
+                ("evidence_wanted", models.BooleanField(default=False)),
+                ("group", models.CharField(blank=True, max_length=200)),
+                ("watch_min", models.PositiveSmallIntegerField(default=0, verbose_name="watch at least, minutes")),
+                (
+                    "watch_max",
+                    models.PositiveSmallIntegerField(default=0, verbose_name="ask for the verdict after, minutes"),
+                ),
+                (
+                    "role",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="checklists.role",
+                    ),
+                ),
+                (
+                    "phase",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="items", to="checklists.templatephase"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['position'],
-                'abstract': False,
+                "ordering": ["position"],
+                "abstract": False,
             },
         ),
         migrations.CreateModel(
-            name='TemplateRole',
+            name="TemplateRole",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=80)),
-                ('responsibility', models.TextField(blank=True)),
-                ('required', models.BooleanField(default=False)),
-                ('position', models.PositiveSmallIntegerField()),
-                ('role', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='checklists.role')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name", models.CharField(max_length=80)),
+                ("responsibility", models.TextField(blank=True)),
+                ("required", models.BooleanField(default=False)),
+                ("position", models.PositiveSmallIntegerField()),
+                (
+                    "role",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="checklists.role"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['position'],
+                "ordering": ["position"],
             },
         ),
         migrations.CreateModel(
-            name='TemplateSeat',
+            name="TemplateSeat",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('required', models.BooleanField(default=True)),
-                ('position', models.PositiveSmallIntegerField()),
-                ('role', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='checklists.role')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("required", models.BooleanField(default=True)),
+                ("position", models.PositiveSmallIntegerField()),
+                (
+                    "role",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="checklists.role"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['position'],
+                "ordering": ["position"],
             },
         ),
     ]

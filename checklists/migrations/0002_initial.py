@@ -6,58 +6,67 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('checklists', '0001_initial'),
+        ("checklists", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='templateversion',
-            name='created_by',
-            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL),
+            model_name="templateversion",
+            name="created_by",
+            field=models.ForeignKey(
+                null=True, on_delete=django.db.models.deletion.SET_NULL, related_name="+", to=settings.AUTH_USER_MODEL
+            ),
         ),
         migrations.AddField(
-            model_name='templateversion',
-            name='template',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='versions', to='checklists.template'),
+            model_name="templateversion",
+            name="template",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE, related_name="versions", to="checklists.template"
+            ),
         ),
         migrations.AddField(
-            model_name='templateseat',
-            name='version',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='seats', to='checklists.templateversion'),
+            model_name="templateseat",
+            name="version",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE, related_name="seats", to="checklists.templateversion"
+            ),
         ),
         migrations.AddField(
-            model_name='templaterole',
-            name='version',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='roles', to='checklists.templateversion'),
+            model_name="templaterole",
+            name="version",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE, related_name="roles", to="checklists.templateversion"
+            ),
         ),
         migrations.AddField(
-            model_name='templatephase',
-            name='version',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='phases', to='checklists.templateversion'),
+            model_name="templatephase",
+            name="version",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE, related_name="phases", to="checklists.templateversion"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='templateitem',
-            constraint=models.UniqueConstraint(fields=('phase', 'position'), name='item_place_once'),
+            model_name="templateitem",
+            constraint=models.UniqueConstraint(fields=("phase", "position"), name="item_place_once"),
         ),
         migrations.AddConstraint(
-            model_name='templateversion',
-            constraint=models.UniqueConstraint(fields=('template', 'number'), name='version_number_once'),
+            model_name="templateversion",
+            constraint=models.UniqueConstraint(fields=("template", "number"), name="version_number_once"),
         ),
         migrations.AddConstraint(
-            model_name='templateseat',
-            constraint=models.UniqueConstraint(fields=('version', 'role'), name='seat_once_a_version'),
+            model_name="templateseat",
+            constraint=models.UniqueConstraint(fields=("version", "role"), name="seat_once_a_version"),
         ),
         migrations.AddConstraint(
-            model_name='templaterole',
-            constraint=models.UniqueConstraint(fields=('version', 'role'), name='role_once_a_version'),
+            model_name="templaterole",
+            constraint=models.UniqueConstraint(fields=("version", "role"), name="role_once_a_version"),
         ),
         migrations.AddConstraint(
-            model_name='templatephase',
-            constraint=models.UniqueConstraint(fields=('version', 'position'), name='phase_place_once'),
+            model_name="templatephase",
+            constraint=models.UniqueConstraint(fields=("version", "position"), name="phase_place_once"),
         ),
     ]

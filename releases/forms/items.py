@@ -204,9 +204,7 @@ class WordsForm(ItemForm):
 
     title = forms.CharField(max_length=300, error_messages={"required": "An item needs a title."})
     role = RoleField()
-    required = forms.BooleanField(
-        required=False, initial=True, label="Required: unanswered, it holds the gate"
-    )
+    required = forms.BooleanField(required=False, initial=True, label="Required: unanswered, it holds the gate")
     condition = forms.CharField(
         required=False,
         max_length=120,

@@ -16,8 +16,11 @@ class RescheduleForm(WindowForm):
     """A new window and why. `seen` says which preview was read; without it the preview comes first."""
 
     reason = forms.CharField(
-        max_length=4000, label="Why it moves", help_text="Everyone on the release reads it.",
-        widget=forms.Textarea(attrs={"rows": 2}), error_messages={"required": "Say why it moves."},
+        max_length=4000,
+        label="Why it moves",
+        help_text="Everyone on the release reads it.",
+        widget=forms.Textarea(attrs={"rows": 2}),
+        error_messages={"required": "Say why it moves."},
     )
     seen = forms.CharField(required=False, max_length=64, widget=forms.HiddenInput)
 
@@ -26,7 +29,9 @@ class KeepForm(forms.Form):
     """How a held clock runs again."""
 
     keep = forms.ChoiceField(
-        label="T-0", choices=[("keep", "Keep T-0"), ("new", "A new T-0")], widget=forms.RadioSelect,
+        label="T-0",
+        choices=[("keep", "Keep T-0"), ("new", "A new T-0")],
+        widget=forms.RadioSelect,
         error_messages={"required": "Say what becomes of T-0."},
     )
 
@@ -64,7 +69,10 @@ class StartForm(forms.Form):
     """Early or late needs its reason; inside the window there is nothing to say."""
 
     override = forms.CharField(
-        required=False, max_length=4000, label="Why it starts all the same", widget=forms.Textarea(attrs={"rows": 2}),
+        required=False,
+        max_length=4000,
+        label="Why it starts all the same",
+        widget=forms.Textarea(attrs={"rows": 2}),
         help_text="Kept as an override in the record.",
     )
 

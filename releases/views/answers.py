@@ -53,19 +53,36 @@ class Act:
 
 DONE = Act("done", "item_done", item_forms.TickForm, "Mark done", "Mark done", initial=(("to", "done"),))
 PROOF = Act(
-    "proof", "item_done", item_forms.TickWithEvidenceForm, "Mark done with evidence", "Save and mark done",
+    "proof",
+    "item_done",
+    item_forms.TickWithEvidenceForm,
+    "Mark done with evidence",
+    "Save and mark done",
     initial=(("to", "done"),),
 )
 REOPEN = Act("reopen", "item_reopen", item_forms.ReopenForm, "Open it again", "Open it again")
 BLOCK = Act(
-    "block", "item_block", item_forms.BlockForm, "Mark blocked", "Mark blocked", "The coordinator is told at once.",
+    "block",
+    "item_block",
+    item_forms.BlockForm,
+    "Mark blocked",
+    "Mark blocked",
+    "The coordinator is told at once.",
 )
 NOT_APPLICABLE = Act(
-    "not_applicable", "item_not_applicable", item_forms.NotApplicableForm, "Not applicable", "Mark not applicable",
+    "not_applicable",
+    "item_not_applicable",
+    item_forms.NotApplicableForm,
+    "Not applicable",
+    "Mark not applicable",
     "Shown at the poll and in the record.",
 )
 WAIVE = Act(
-    "waive", "item_waive", item_forms.WaiveForm, "Waive", "Waive it",
+    "waive",
+    "item_waive",
+    item_forms.WaiveForm,
+    "Waive",
+    "Waive it",
     "It is left out, this release only. Shown at the poll and in the record.",
 )
 EVIDENCE = Act("evidence", "item_evidence", item_forms.EvidenceForm, "Add evidence", "Add evidence")

@@ -236,9 +236,13 @@ def team(sheet: Sheet) -> list[Holder]:
         plan = plans.get(pk)
         found.append(
             Holder(
-                role, plan.responsibility if plan else role.responsibility, bool(plan and plan.required),
-                holders(release, role), len(asked),
-                sum(row.state == "late" for row in asked), sum(row.state == "blocked" for row in asked),
+                role,
+                plan.responsibility if plan else role.responsibility,
+                bool(plan and plan.required),
+                holders(release, role),
+                len(asked),
+                sum(row.state == "late" for row in asked),
+                sum(row.state == "blocked" for row in asked),
             )
         )
     return found
@@ -274,6 +278,4 @@ def unassigned(sheet: Sheet, people: list[Holder]) -> Unassigned:
     """The same as `birth.unassigned`, read from what the page has loaded."""
     without = [row for row in sheet.rows.values() if row.item.role_id is None and row.item.kind != Kind.COMPUTED]
     empty = [entry for entry in people if not entry.people]
-    return Unassigned(
-        len(without), [e.role for e in empty if e.required], [e.role for e in empty if not e.required]
-    )
+    return Unassigned(len(without), [e.role for e in empty if e.required], [e.role for e in empty if not e.required])

@@ -158,5 +158,3 @@ def item_watch_end(request: HtmxRequest, release: Release, pk: int) -> HttpRespo
         return accepted(request, release, item, f"The watch of {item.title} {words}")
 
     return _take(request, release, pk, answers.WATCH, do)
-
-

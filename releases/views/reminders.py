@@ -40,7 +40,7 @@ def reminders_page(request: HtmxRequest, release: Release) -> HttpResponse:
         "trouble": [row for row in rows if row.state in TROUBLE],
         "next": next((row for row in rows if row.state == STATE.PLANNED), None),
         "may_send": permissions.may(who(request), "send_now", release),
-        "resendable": TROUBLE + (STATE.SENT, STATE.SUPPRESSED),
+        "resendable": (*TROUBLE, STATE.SENT, STATE.SUPPRESSED),
     }
     return render(request, "releases/reminders.html", context)
 

@@ -138,8 +138,11 @@ def facts(release: Release, me: User, now: datetime) -> list[Fact]:
         *(_phase(moments, now) for moments in early),
         *(_in_person(release, item) for item in in_person if item.state != State.WAIVED),
         *(_answer(item, shows.get(item.pk, "")) for item in answered),
-        *(Fact("waived", f"Waived: {item.title}", _said(item), at=item.state_at, url=item.get_absolute_url())
-          for item in items if item.state == State.WAIVED),
+        *(
+            Fact("waived", f"Waived: {item.title}", _said(item), at=item.state_at, url=item.get_absolute_url())
+            for item in items
+            if item.state == State.WAIVED
+        ),
         *_conflicts(release, me),
     ]
 
@@ -153,9 +156,15 @@ def _phase(moments: PhaseMoments, now: datetime) -> Fact:
     if waiting:
         named = ", ".join(item.title for item in waiting[:3])
         notes.append(f"{named}{f' and {len(waiting) - 3} more' if len(waiting) > 3 else ''} open")
-    notes += [f"{counts[state]} {label}" for state, label in (
-        (State.BLOCKED, "blocked"), (State.WAIVED, "waived"), (State.NOT_APPLICABLE, "not applicable")
-    ) if counts[state]]
+    notes += [
+        f"{counts[state]} {label}"
+        for state, label in (
+            (State.BLOCKED, "blocked"),
+            (State.WAIVED, "waived"),
+            (State.NOT_APPLICABLE, "not applicable"),
+        )
+        if counts[state]
+    ]
     state = "blocked" if counts[State.BLOCKED] else "late" if late else "wait" if waiting or not items else "done"
     end = f"{len(items) - len(waiting)} of {len(items)}"
     url = f"{moments.phase.release.get_absolute_url()}#{moments.phase.anchor}"
@@ -250,8 +259,11 @@ def _card(row: Decision, event: Event | None) -> Card:
     actions = list(row.action_items.all())
     conditions = [action for action in actions if action.source == ActionItem.Source.CONDITION]
     return Card(
-        row, [override for override in row.overrides.all() if override.verb == "decide"], conditions,
-        [action for action in actions if action not in conditions], event,
+        row,
+        [override for override in row.overrides.all() if override.verb == "decide"],
+        conditions,
+        [action for action in actions if action not in conditions],
+        event,
     )
 
 
@@ -265,7 +277,14 @@ def rounds(release: Release, known: list[Card]) -> list[Round]:
 
 def _votes(poll: Poll) -> list[dict[str, Any]]:
     return [
-        {"seat": ballot.seat.role.name, "voter": ballot.voter.name, "choice": ballot.choice,
-         "word": ballot.get_choice_display(), "statement": ballot.statement, "spoken": ballot.spoken}
-        for ballot in poll.ballots.all() if ballot.standing
+        {
+            "seat": ballot.seat.role.name,
+            "voter": ballot.voter.name,
+            "choice": ballot.choice,
+            "word": ballot.get_choice_display(),
+            "statement": ballot.statement,
+            "spoken": ballot.spoken,
+        }
+        for ballot in poll.ballots.all()
+        if ballot.standing
     ]

@@ -19,11 +19,13 @@ GRAVE = ("serious", "critical")
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 WIDER_THAN_THE_PAGE = """() => {
-  const wide = document.documentElement.scrollWidth - document.documentElement.clientWidth
+  const edge = document.documentElement.clientWidth, wide = document.documentElement.scrollWidth - edge
   if (wide <= 0) return ""
-  const edge = document.documentElement.clientWidth
-  const out = [...document.querySelectorAll("body *")].filter(e => e.getBoundingClientRect().right > edge + 1)
-  return `${wide} px too wide: ` + out.slice(0, 3).map(e => e.tagName.toLowerCase() + (e.id ? "#" + e.id : "") + "." + [...e.classList].join(".")).join(", ")
+  const scrolls = (element) => element && (getComputedStyle(element).overflowX !== "visible" || scrolls(element.parentElement))
+  const out = [...document.querySelectorAll("body *")].filter(
+    (element) => element.getBoundingClientRect().right > edge + 1 && !scrolls(element.parentElement))
+  const words = (element) => `${element.tagName.toLowerCase()} “${element.textContent.trim().slice(0, 60)}”`
+  return `${wide} px too wide: ${out.slice(-3).map(words).join(", ")}`
 }"""
 
 

@@ -175,8 +175,14 @@ def test_the_pages_are_accessible_and_fit_the_screen(
     cleared = bring_to(ReleaseFactory(key="CLR-1", title="Cleared"), Status.CLEARED)
     options = {"color_scheme": theme, "viewport": {"width": width, "height": 800}}
     for name, release in (
-        ("decision", polling), ("decision", cleared), ("schedule", polling), ("start", cleared),
-        ("go_withdraw", cleared), ("rollback", rolling), ("hold", polling), ("cancel", polling),
+        ("decision", polling),
+        ("decision", cleared),
+        ("schedule", polling),
+        ("start", cleared),
+        ("go_withdraw", cleared),
+        ("rollback", rolling),
+        ("hold", polling),
+        ("cancel", polling),
     ):
         page = opened(name, release, cast.ada, **options)
         if name == "decision" and release == polling:

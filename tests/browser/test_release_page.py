@@ -64,7 +64,9 @@ def test_a_tick_is_one_request_and_the_focus_stays(opened: Callable[..., Page], 
     assert page.evaluate("document.activeElement.id") == f"tick-{done.pk}"
     page.wait_for_timeout(600)
     assert [line for line in asked if "/live/" not in line] == [f"POST PAY-4.2/items/{done.pk}/done/"]
-    assert not [line for line in asked if "/live/" in line], "the answer had everything; nothing was asked a second time"
+    assert not [line for line in asked if "/live/" in line], (
+        "the answer had everything; nothing was asked a second time"
+    )
 
 
 def test_undo_and_the_keyboard(opened: Callable[..., Page], release: Release, cast: Cast) -> None:
@@ -78,9 +80,7 @@ def test_undo_and_the_keyboard(opened: Callable[..., Page], release: Release, ca
     assert item(release, "All PRs merged").state == State.OPEN
 
 
-def test_what_another_does_arrives_without_a_reload(
-    opened: Callable[..., Page], release: Release, cast: Cast
-) -> None:
+def test_what_another_does_arrives_without_a_reload(opened: Callable[..., Page], release: Release, cast: Cast) -> None:
     bens = opened(cast.ben)
     merged = item(release, "All PRs merged")
     ticking.set_done(merged, True, by=cast.ada)
@@ -139,9 +139,7 @@ def test_news_never_replace_what_somebody_types(opened: Callable[..., Page], rel
     assert item(release, "Assess risks").state == State.DONE
 
 
-def test_typing_survives_a_redraw_of_the_whole_list(
-    opened: Callable[..., Page], release: Release, cast: Cast
-) -> None:
+def test_typing_survives_a_redraw_of_the_whole_list(opened: Callable[..., Page], release: Release, cast: Cast) -> None:
     risks = item(release, "Assess risks")
     page = opened(cast.fay)
     unfold(page, risks)
@@ -247,12 +245,20 @@ def test_guidance_and_status_come_when_they_are_asked_for(
 @pytest.mark.parametrize("size", [(1440, 900), (360, 780)], ids=["desktop", "phone"])
 @pytest.mark.parametrize("status", [Status.PREPARING, Status.DEPLOYING, Status.ROLLING_BACK])
 def test_nobody_is_shut_out(
-    page_as: Callable[..., Page], live_url: str, release: Release, cast: Cast, axe: Callable[[Page], list[str]],
-    scheme: str, size: tuple[int, int], status: Status,
+    page_as: Callable[..., Page],
+    live_url: str,
+    release: Release,
+    cast: Cast,
+    axe: Callable[[Page], list[str]],
+    scheme: str,
+    size: tuple[int, int],
+    status: Status,
 ) -> None:
     if status == Status.PREPARING:
         ticking.block(item(release, "All PRs merged"), "two are open", by=cast.ada)
-        amending.edit_item(item(release, "Backup taken"), by=cast.ada, title="Backup " + "averylongwordwithoutblanks" * 6)
+        amending.edit_item(
+            item(release, "Backup taken"), by=cast.ada, title="Backup " + "averylongwordwithoutblanks" * 6
+        )
     bring_to(release, status) if status != Status.PREPARING else None
     page = page_as(cast.ada, viewport={"width": size[0], "height": size[1]}, color_scheme=scheme)
     page.goto(f"{live_url}{release.get_absolute_url()}")
@@ -262,7 +268,11 @@ def test_nobody_is_shut_out(
 
 @pytest.mark.parametrize("size", [(1440, 900), (360, 780)], ids=["desktop", "phone"])
 def test_the_pages_around_it_shut_nobody_out_either(
-    page_as: Callable[..., Page], live_url: str, release: Release, cast: Cast, axe: Callable[[Page], list[str]],
+    page_as: Callable[..., Page],
+    live_url: str,
+    release: Release,
+    cast: Cast,
+    axe: Callable[[Page], list[str]],
     size: tuple[int, int],
 ) -> None:
     settle_gate(release)

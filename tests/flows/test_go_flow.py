@@ -39,7 +39,8 @@ def test_a_release_is_polled_decided_and_started_by_forms_alone(release: Release
     assert "4 of 4 answered" in ada.get(url("decision", release)).content.decode()
 
     decided = ada.post(
-        url("decide", release), {"call": "go", "rationale": "All green, nothing speaks against it.", "record": "go"},
+        url("decide", release),
+        {"call": "go", "rationale": "All green, nothing speaks against it.", "record": "go"},
         follow=True,
     )
     words = decided.content.decode()
@@ -63,9 +64,18 @@ def test_a_no_go_leads_through_its_action_items_to_a_second_round_that_ends_in_g
     later = timezone.localtime() + timedelta(days=9)
     due = f"{timezone.localtime() + timedelta(days=2):%Y-%m-%dT%H:%M}"
     said = {
-        "call": "no_go", "rationale": "Two queries fail.", "record": "no_go", "then": "new", "action-rows": "3",
-        "action-0-title": "Rebuild the index", "action-0-owner": "Gus Rao", "action-0-due": due,
-        "new-day": f"{later:%Y-%m-%d}", "new-at": "14:00", "new-zone": "Europe/Berlin", "new-ends": "16:00",
+        "call": "no_go",
+        "rationale": "Two queries fail.",
+        "record": "no_go",
+        "then": "new",
+        "action-rows": "3",
+        "action-0-title": "Rebuild the index",
+        "action-0-owner": "Gus Rao",
+        "action-0-due": due,
+        "new-day": f"{later:%Y-%m-%d}",
+        "new-at": "14:00",
+        "new-zone": "Europe/Berlin",
+        "new-ends": "16:00",
     }
     assert ada.post(url("decide", release), said).status_code == 303
     assert fresh(release).schedule_version == 2

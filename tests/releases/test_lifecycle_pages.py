@@ -119,9 +119,7 @@ def test_closing_waits_for_every_post_deployment_item_but_its_own(release: Relea
 
 
 @pytest.mark.parametrize("name", ["start", "finish", "close"])
-def test_a_press_sent_twice_has_one_effect_and_ends_in_the_same_place(
-    release: Release, cast: Cast, name: str
-) -> None:
+def test_a_press_sent_twice_has_one_effect_and_ends_in_the_same_place(release: Release, cast: Cast, name: str) -> None:
     before = {"start": Status.CLEARED, "finish": Status.DEPLOYING, "close": Status.DEPLOYED}[name]
     ready = bring_to(release, before)
     if name == "finish":

@@ -163,9 +163,7 @@ def test_a_token_of_another_time_is_answered_with_everything(release: Release) -
     assert set(news(release, ahead)) == ALL
 
 
-def test_the_moments_of_one_history_are_read_once(
-    release: Release, django_assert_num_queries: object
-) -> None:
+def test_the_moments_of_one_history_are_read_once(release: Release, django_assert_num_queries: object) -> None:
     turns(fresh(release))
     quiet = fresh(release)
     with django_assert_num_queries(0):  # type: ignore[operator]

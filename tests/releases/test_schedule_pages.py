@@ -22,15 +22,26 @@ def url(name: str, release: Release) -> str:
 
 def typed(days: int = 9, **more: str) -> dict[str, str]:
     day = timezone.localtime() + timedelta(days=days)
-    given = {"day": f"{day:%Y-%m-%d}", "at": "14:00", "zone": "Europe/Berlin", "ends": "2 h", "reason": "a partner asks"}
+    given = {
+        "day": f"{day:%Y-%m-%d}",
+        "at": "14:00",
+        "zone": "Europe/Berlin",
+        "ends": "2 h",
+        "reason": "a partner asks",
+    }
     return given | more
 
 
 def the_same(release: Release, **more: str) -> dict[str, str]:
     """The window the release has, as its form gives it."""
     begins, ends = (moment.astimezone(release.zone) for moment in (release.t_zero, release.window_end))
-    return {"day": f"{begins:%Y-%m-%d}", "at": f"{begins:%H:%M:%S}", "zone": release.time_zone,
-            "ends": f"{int((ends - begins).total_seconds() // 60)} min", "reason": "the same again"} | more
+    return {
+        "day": f"{begins:%Y-%m-%d}",
+        "at": f"{begins:%H:%M:%S}",
+        "zone": release.time_zone,
+        "ends": f"{int((ends - begins).total_seconds() // 60)} min",
+        "reason": "the same again",
+    } | more
 
 
 def move(release: Release, by: Any, data: dict[str, str]) -> Any:
