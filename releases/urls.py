@@ -4,6 +4,7 @@ from django.urls import URLPattern, path
 
 from releases.views import (
     dashboard,
+    decisions,
     gonogo,
     items,
     lifecycle,
@@ -62,14 +63,14 @@ urlpatterns: list[URLPattern] = [
     path("r/<str:key>/items/<int:pk>/due/", listing.item_due, name="item_due"),
     # the go/no-go room
     path("r/<str:key>/decision/", gonogo.decision, name="decision"),
-    path("r/<str:key>/decision/actions/", gonogo.action_add, name="action_add"),
-    path("r/<str:key>/decision/actions/<int:pk>/", gonogo.action_settle, name="action_settle"),
+    path("r/<str:key>/decision/actions/", decisions.action_add, name="action_add"),
+    path("r/<str:key>/decision/actions/<int:pk>/", decisions.action_settle, name="action_settle"),
     path("r/<str:key>/decision/ballots/<int:pk>/", gonogo.ballot, name="ballot"),
-    path("r/<str:key>/decision/decide/", gonogo.decide, name="decide"),
+    path("r/<str:key>/decision/decide/", decisions.decide, name="decide"),
     path("r/<str:key>/decision/open/", gonogo.poll_open, name="poll_open"),
     path("r/<str:key>/decision/part/<str:name>/", gonogo.decision_part, name="decision_part"),
     path("r/<str:key>/decision/spoken/", gonogo.ballot_spoken, name="ballot_spoken"),
-    path("r/<str:key>/decision/withdraw-go/", gonogo.go_withdraw, name="go_withdraw"),
+    path("r/<str:key>/decision/withdraw-go/", decisions.go_withdraw, name="go_withdraw"),
     path("r/<str:key>/decision/withdraw-poll/", gonogo.poll_withdraw, name="poll_withdraw"),
     # the schedule and the life of a release
     path("r/<str:key>/schedule/", schedule.schedule, name="schedule"),

@@ -27,6 +27,7 @@ class Sink:
     data: dict[str, str] = field(default_factory=dict)
     sender: str = ""  # the reply to MAIL FROM; "" takes it
     connections: int = 0
+    before_rcpt: Callable[[str], None] = lambda to: None  # called with the address before it is taken
     before_answer: Callable[[str], None] = lambda to: None  # called with the address once a mail has come in whole
 
     async def handle_EHLO(
@@ -47,6 +48,7 @@ class Sink:
     async def handle_RCPT(
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
+        self.before_rcpt(address)
         if reply := self.rcpt.get(address, ""):
             return reply
         envelope.rcpt_tos.append(address)

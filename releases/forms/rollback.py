@@ -8,7 +8,7 @@ from django import forms
 from django.utils import timezone
 
 from releases import clearance
-from releases.forms.gonogo import Data, PersonField
+from releases.forms.followups import Data, PersonField
 from releases.models import Path, Release, Severity
 
 LATEST_REVIEW = timedelta(days=366)

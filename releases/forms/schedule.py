@@ -7,7 +7,7 @@ from typing import Any
 from django import forms
 from django.utils import timezone
 
-from releases.forms.gonogo import Data
+from releases.forms.followups import Data
 from releases.forms.window import WindowForm
 from releases.models import Release
 

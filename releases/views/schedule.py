@@ -13,7 +13,7 @@ from django.urls import reverse
 from relcoord.lib.htmx import HtmxRequest, say
 from releases import clearance, permissions, readiness, workflow
 from releases.errors import DomainError
-from releases.forms.gonogo import ReasonForm
+from releases.forms.followups import ReasonForm
 from releases.forms.schedule import RescheduleForm, ResumeForm, hidden
 from releases.forms.window import WindowForm
 from releases.models import BEFORE_START, HOLDABLE, Event, Release

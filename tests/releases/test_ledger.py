@@ -19,7 +19,7 @@ from tests.releases.mailing import at, row, state
 from tests.smtp import Sink, sink
 
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
-ADA, BEN = "ada@example.org", "ben@example.org"
+ADA, BEN, GUS = "ada@example.org", "ben@example.org", "gus@example.org"
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def smtp(settings: Any) -> Iterator[Sink]:
 def planned(release: Release) -> Release:
     """At T-1d Ada, Ben and Gus are owed a mail; nothing else is."""
     ledger.plan(at(release, "T-3d"))
-    Reminder.objects.exclude(mark="T-1d").delete()
+    Reminder.objects.exclude(mark="T-1d", recipient__email__in=(ADA, BEN, GUS)).delete()
     return release
 
 
@@ -163,7 +163,7 @@ def test_4xx_is_tried_again_later(where: str, planned: Release, smtp: Sink) -> N
 
 
 def test_the_waits_grow_from_30_seconds_to_15_minutes_with_jitter(planned: Release, smtp: Sink) -> None:
-    smtp.rcpt = dict.fromkeys((ADA, BEN, "gus@example.org"), "450 busy")
+    smtp.rcpt = dict.fromkeys((ADA, BEN, GUS), "450 busy")
     now = at(planned, "T-1d")
     for expected in (30, 60, 120, 240, 480, 900, 900):
         work(now)
@@ -236,10 +236,10 @@ def test_a_mail_that_cannot_be_written_keeps_no_other_from_going_out(
 def test_an_address_no_mail_can_be_sent_to_keeps_no_other_from_going_out(
     planned: Release, smtp: Sink, cast: Cast, caplog: pytest.LogCaptureFixture
 ) -> None:
-    type(cast.ada).objects.filter(pk=cast.ada.pk).update(email="ada@exa\nmple.org")
+    type(cast.gus).objects.filter(pk=cast.gus.pk).update(email="gus@exa\nmple.org")
     with caplog.at_level(logging.CRITICAL):
         assert work(at(planned, "T-1d")) == 2
-    assert state(planned, "T-1d", "Ada")[0] == "planned"
+    assert state(planned, "T-1d", "Gus")[0] == "planned"
 
 
 def test_a_row_whose_release_is_locked_is_left_to_the_next_tick(
