@@ -12,7 +12,7 @@ from releases import clearance, gonogo, permissions, readiness
 from releases.errors import DomainError, NotReady, Refused
 from releases.forms.followups import FollowUpForm, focus_first_error, without_errors
 from releases.forms.gonogo import DecideForm, SettleForm, WithdrawForm
-from releases.models import ActionItem, Call, Release
+from releases.models import ActionItem, Call, Release, Status
 from releases.readiness import Readiness
 from releases.views.base import acts, shows, to, who
 from releases.views.frame import frame
@@ -86,6 +86,8 @@ def _withdraw(request: HtmxRequest, release: Release) -> HttpResponse:
                 then=form.no_go.next,
             )
         except DomainError as refusal:
+            if release.status != Status.CLEARED:
+                raise  # its page has no form now that could say so
             form.reason.add_error(None, str(refusal))
         else:
             say(request, "The GO is withdrawn. Everyone on the release is told")

@@ -102,6 +102,8 @@ def _take(
         except Refused:
             raise
         except DomainError as refusal:
+            if release.is_final:
+                raise  # its page has no form now that could say so
             form.add_error(beside, str(refusal))
         else:
             seen = Release.objects.visible_to(who(request)).filter(pk=release.pk).exists()

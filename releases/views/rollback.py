@@ -146,6 +146,8 @@ def rollback_trigger(request: HtmxRequest, release: Release) -> HttpResponse:
         try:
             row = rollback.trigger(release, data["seen"], by=who(request), noticed_at=data["noticed"])
         except DomainError as refusal:
+            if release.status not in rollback.FROM:
+                raise  # its page has no form now that could say so
             form.add_error("noticed" if data["noticed"] else None, str(refusal))
         else:
             say(request, f"Rollback {row.number} has started. On-call and Project Manager are told")

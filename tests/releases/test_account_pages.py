@@ -209,6 +209,7 @@ def test_a_link_of_a_closed_account_is_over(nia: User) -> None:
         signing.dumps(["invitation"], salt="invitation"),
         signing.dumps({"other": 1}, salt="invitation"),
     ],
+    ids=["a letter", "three parts", "for another use", "no mapping", "no invitation"],
 )
 def test_a_token_that_never_was_one_is_404(nia: User, token: str) -> None:
     for method in ("get", "post"):
