@@ -309,7 +309,7 @@ def test_the_record_page_says_when_the_chain_is_broken(get, release):
 def test_the_record_page_is_drawn_from_the_record_alone(get, release, django_assert_max_num_queries):
     bring_to(release, Status.CLOSED)
 
-    with django_assert_max_num_queries(30):
+    with django_assert_max_num_queries(36):
         get("record", release)
 
 
@@ -390,7 +390,7 @@ def test_a_long_story_comes_in_pages(get, release, cast, django_assert_max_num_q
     for number in range(PAGE + 5):
         events.record(release, "release.noted", by=cast.ada, text=f"note {number}")
 
-    with django_assert_max_num_queries(12):
+    with django_assert_max_num_queries(28):  # the badge of My work is drawn afresh here, and the header
         first = get("events", release)
     second = get("events", release, page=2)
 
