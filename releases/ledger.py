@@ -23,10 +23,13 @@ from django.utils import timezone
 
 from checklists.models import TemplateRole
 from relcoord.lib.mail import Courier, NotNow, Refused, Unreachable
-from releases import events, mail, reminders
+from releases import events, mail, permissions, reminders
+from releases.errors import DomainError
 from releases.models import BEFORE_START, ActionItem, Assignment, Hold, Release, Reminder, Status
 
 if TYPE_CHECKING:
+    from relcoord.models import User
+
     Clock = Callable[[], datetime]
 
 log = logging.getLogger(__name__)
@@ -329,9 +332,20 @@ def _later(row: Reminder, reason: str, now: datetime, **fields: object) -> bool:
     return False
 
 
-def send_again(row: Reminder, release: Release, now: datetime) -> Reminder:
-    """Owe the same mail once more: a new row, because final rows never change."""
-    return Reminder.objects.create(
+@transaction.atomic
+def send_again(row: Reminder, *, by: User) -> Reminder:
+    """Owe the same mail once more: a new row, because final rows never change. It says what is so when it goes out."""
+    if row.release is None:
+        raise DomainError("That mail is about no release; invite the person again")
+    release = Release.objects.lock(row.release)
+    permissions.require(by, "send_now", release)
+    row.refresh_from_db()
+    if row.state in (STATE.PLANNED, STATE.SENDING):
+        raise DomainError("That mail is still planned; it goes out by itself")
+    if row.resends.filter(state__in=(STATE.PLANNED, STATE.SENDING)).exists():
+        raise DomainError(f"The mail to {row.recipient} is on its way once more already")
+    now = timezone.now()
+    again = Reminder.objects.create(
         kind=row.kind,
         release=release,
         recipient=row.recipient,
@@ -345,3 +359,5 @@ def send_again(row: Reminder, release: Release, now: datetime) -> Reminder:
         created_at=now,
         resend_of=row,
     )
+    events.record(release, "reminder.resent", by=by, on=again, kind=row.kind, mark=row.mark, to=row.recipient.name)
+    return again

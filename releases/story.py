@@ -96,6 +96,7 @@ TABLE: dict[str, Telling] = {
     "release.cancelled": Telling(_R, "cancelled the release", tone="cancelled"),
     "release.noted": Telling(_R, "wrote a note on {name}", why="text"),
     "reminder.missed": Telling("mail", "could not send a mail to {to} in time", tone="missed"),
+    "reminder.resent": Telling("mail", "had a mail to {to} sent once more"),
     "deployment.started": Telling(_R, "started the deployment", tone="deploying"),
     "deployment.finished": Telling(_R, "finished the deployment", tone="deployed"),
     "item.done": Telling(_I, "ticked “{name}”[ for {for}]", tone="done"),
