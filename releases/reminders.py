@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from django.db.models import Exists, OuterRef, prefetch_related_objects
+from django.db.models import Exists, OuterRef, Q, prefetch_related_objects
 
 from checklists.tminus import Anchor, Offset, due_at
 from releases.models import (
@@ -244,16 +244,18 @@ def next_for(release: Release) -> Reminder | None:
 
 
 def trouble(release: Release) -> QuerySet[Reminder]:
-    """Mails that did not arrive and that nothing has made good: tell those people yourself."""
+    """Mails that did not arrive and that nothing has made good: tell those people yourself.
+
+    A mark is made good by a later one, sent or found to have nothing to say; what was for an older schedule is over.
+    """
     rows = Reminder.objects.filter(release=release)
     again = rows.filter(resend_of=OuterRef("pk"), state=STATE.SENT)
-    later = rows.filter(
-        kind=Reminder.Kind.MARK, recipient=OuterRef("recipient"), state=STATE.SENT, due_at__gt=OuterRef("due_at")
-    )
+    marks = rows.filter(kind=Reminder.Kind.MARK, recipient=OuterRef("recipient"), due_at__gt=OuterRef("due_at"))
+    later = marks.filter(state__in=(STATE.SENT, STATE.SUPPRESSED))
     found = rows.filter(state__in=(STATE.FAILED, STATE.MISSED)).exclude(Exists(again))
-    made_good = found.filter(kind=Reminder.Kind.MARK).filter(Exists(later)).values("pk")
-    old = found.filter(kind__in=OF_THE_PLAN).exclude(schedule_version=release.schedule_version).values("pk")
-    return found.exclude(pk__in=made_good).exclude(pk__in=old).select_related("recipient").order_by("due_at", "pk")
+    found = found.exclude(Q(kind=Reminder.Kind.MARK) & Exists(later))
+    found = found.exclude(Q(kind__in=OF_THE_PLAN) & ~Q(schedule_version=release.schedule_version))
+    return found.select_related("recipient").order_by("due_at", "pk")
 
 
 def beat(now: datetime, failed: list[str] | None = None) -> None:
