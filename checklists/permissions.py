@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, P], HttpResponse]
 
-EDITORS_GROUP: Final = "Checklist editors"  # give it the permission below in /admin/
+EDITORS_GROUP: Final = "Checklist editors"  # made by a migration; operators put people into it in /admin/
 EDIT_PERMISSION: Final = "checklists.change_template"
 
 

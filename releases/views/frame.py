@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from django.db.models import Q
 from django.http import HttpRequest
 from django.utils import timezone
 
 from checklists.blueprints import Stage
 from releases import live, readiness
-from releases.models import ON_CALL, Item, PhaseMoments, Release, Rollback, State, Status
+from releases.models import ON_CALL, Item, Override, PhaseMoments, Release, Rollback, State, Status
 from releases.readiness import Readiness
 from releases.sheet import called
 
@@ -32,6 +33,7 @@ MODES = {
     Status.ROLLED_BACK: "closed",
     Status.CANCELLED: "closed",
 }
+ON_A_GO = (Status.CLEARED, Status.DEPLOYING, Status.DEPLOYED, Status.ROLLING_BACK)
 FACES = {
     Status.NO_GO: "NO-GO",
     Status.CLOSED: "Closed",
@@ -48,6 +50,7 @@ class Head:
     now: datetime
     gate: Readiness | None
     rollback: Rollback | None
+    override: Override | None = None
 
     @property
     def mode(self) -> str:
@@ -149,7 +152,14 @@ def head_of(release: Release, now: datetime) -> Head:
     running = None
     if release.status == Status.ROLLING_BACK:
         running = release.rollbacks.filter(ended_at=None).select_related("in_charge").first()
-    return Head(release, now, None if gone else readiness.next_gate(release, now), running)
+    return Head(release, now, None if gone else readiness.next_gate(release, now), running, _override(release))
+
+
+def _override(release: Release) -> Override | None:
+    """What the release goes ahead against, the newest: the header says so from the GO until it is closed."""
+    if release.status not in ON_A_GO:
+        return None
+    return release.overrides.filter(Q(decision=None) | Q(decision__standing=True)).select_related("by").last()
 
 
 def frame(request: HttpRequest, release: Release, tab: str) -> dict[str, Any]:

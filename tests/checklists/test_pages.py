@@ -2,10 +2,12 @@
 
 import time
 from dataclasses import replace
+from importlib import import_module
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Group, Permission
+from django.apps import apps
+from django.contrib.auth.models import Group
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
@@ -75,9 +77,9 @@ def test_who_may_not_edit_is_refused_and_told_who_may(client, cy, small, path):
 
 
 def test_the_group_of_editors_may_edit(client, cy, small):
-    group = Group.objects.create(name=permissions.EDITORS_GROUP)
-    group.permissions.add(Permission.objects.get(codename="change_template", content_type__app_label="checklists"))
-    cy.groups.add(group)
+    Group.objects.filter(name=permissions.EDITORS_GROUP).delete()
+    import_module("checklists.migrations.0003_editors_group").make_group(apps, None)
+    cy.groups.add(Group.objects.get(name=permissions.EDITORS_GROUP))
     client.force_login(cy, backend="django.contrib.auth.backends.ModelBackend")
     assert client.post(EDIT, desk_data(replace(SMALL, closing="Bye."))).status_code == 303
 

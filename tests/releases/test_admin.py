@@ -66,7 +66,7 @@ def test_accounts_are_looked_at_here_and_administered_on_the_sites_own_pages(ope
 
 
 def test_an_operator_puts_people_into_groups(operator: Client, cast: Cast) -> None:
-    editors = Group.objects.create(name="Checklist editors")
+    editors, _ = Group.objects.get_or_create(name="Checklist editors")
     page = operator.get(url(User, "change", cast.ben.pk))
     assert b"Ben Osei" in page.content
     operator.post(url(User, "change", cast.ben.pk), {"groups": [editors.pk]})

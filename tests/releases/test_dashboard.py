@@ -69,7 +69,7 @@ def test_each_row_says_clock_state_progress_and_who_is_waited_on(ada: Client, ca
     bring_to(release, Status.POLLING)
     said = text(ada.get(DASHBOARD))
     assert "Go/No-Go, 0 of 4 answered" in said
-    assert "of 11" in said
+    assert "7 of 13" in said
     assert "Ada (you), Ben, Dana" in said
     assert "1 deciding" in said
 
