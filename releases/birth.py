@@ -10,7 +10,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
 
-from checklists.blueprints import Blueprint, ItemPlan, Kind, Stage, slug
+from checklists.blueprints import Blueprint, ItemPlan, Kind, PhasePlan, Stage, slug
 from checklists.models import Role, TemplateVersion
 from checklists.usable import lacks
 from releases import clearance, events, people, tasks
@@ -69,8 +69,9 @@ def create_release(
         raise DomainError("; ".join(failure.messages)) from failure
     release.save(force_insert=True)
     release.viewers.set(viewers)
-    items = _copy(release, blueprint)
-    _seat(release, blueprint)
+    roles = {entry.role.slug: entry.role for entry in version.roles.select_related("role")}
+    items = _copy(release, blueprint, roles)
+    _seat(release, blueprint, roles)
     given = _assign(release, coordinator, holders or {}, by=by)
     events.record(
         release,
@@ -114,22 +115,26 @@ def _check(version: TemplateVersion, blueprint: Blueprint, key: str, title: str)
         raise DomainError(f"{key} exists already; keys are used once")
 
 
-def _copy(release: Release, blueprint: Blueprint) -> list[Item]:
-    roles = {role.slug: role for role in Role.objects.filter(slug__in=[plan.slug for plan in blueprint.roles])}
-    made: list[Item] = []
+def _copy(release: Release, blueprint: Blueprint, roles: Mapping[str, Role]) -> list[Item]:
     live = [plan for plan in blueprint.phases if plan.stage != Stage.CONTINGENCY]
-    for number, plan in enumerate(live, start=1):
-        phase = Phase.objects.create(
-            release=release,
-            position=number,
-            name=plan.name,
-            stage=plan.stage,
-            note=plan.note,
-            opens=str(plan.opens) if plan.opens else "",
-            due=str(plan.due) if plan.due else "",
-        )
-        made += [_item(phase, place, item, roles) for place, item in enumerate(plan.items, start=1)]
-    return Item.objects.bulk_create(made)
+    phases = Phase.objects.bulk_create(_phase(release, number, plan) for number, plan in enumerate(live, start=1))
+    return Item.objects.bulk_create(
+        _item(phase, place, item, roles)
+        for phase, plan in zip(phases, live, strict=True)
+        for place, item in enumerate(plan.items, start=1)
+    )
+
+
+def _phase(release: Release, number: int, plan: PhasePlan) -> Phase:
+    return Phase(
+        release=release,
+        position=number,
+        name=plan.name,
+        stage=plan.stage,
+        note=plan.note,
+        opens=str(plan.opens) if plan.opens else "",
+        due=str(plan.due) if plan.due else "",
+    )
 
 
 def _item(phase: Phase, place: int, plan: ItemPlan, roles: Mapping[str, Role]) -> Item:
@@ -150,10 +155,11 @@ def _item(phase: Phase, place: int, plan: ItemPlan, roles: Mapping[str, Role]) -
     )
 
 
-def _seat(release: Release, blueprint: Blueprint) -> None:
-    for number, plan in enumerate(blueprint.seats, start=1):
-        role = Role.objects.get(slug=slug(plan.role))
-        Seat.objects.create(release=release, role=role, required=plan.required, position=number)
+def _seat(release: Release, blueprint: Blueprint, roles: Mapping[str, Role]) -> None:
+    Seat.objects.bulk_create(
+        Seat(release=release, role=roles[slug(plan.role)], required=plan.required, position=number)
+        for number, plan in enumerate(blueprint.seats, start=1)
+    )
 
 
 def _assign(release: Release, coordinator: User, named: Mapping[Role, Sequence[User]], *, by: User) -> list[User]:

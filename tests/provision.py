@@ -182,7 +182,8 @@ def _postgres_command(program: Path, data: Path) -> list[str | Path]:
         "synchronous_commit": "off",
         "full_page_writes": "off",
         "max_connections": "80",
-        "shared_buffers": "64MB",
+        "shared_buffers": "128MB",
+        "jit": "off",
         "autovacuum": "off",
     }
     return [program, "-D", data, "-k", data, *(part for item in quick.items() for part in ("-c", "=".join(item)))]

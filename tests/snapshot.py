@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from functools import cache
+from typing import Any
 
 from django.db import connection
 
@@ -12,13 +14,29 @@ LEFT_OUT = {"django_session", "django_migrations"}  # a page may touch its sessi
 def snapshot() -> dict[str, str]:
     """A hash of the rows of every table, whatever their order; sessions left out."""
     with connection.cursor() as cursor:
-        tables = set(connection.introspection.table_names(cursor)) - LEFT_OUT
-        return {table: _hash(cursor, table) for table in sorted(tables)}
+        if connection.vendor == "postgresql":
+            return _hashed_there(cursor)
+        return {table: _hash(cursor, table) for table in tables()}
 
 
-def _hash(cursor: object, table: str) -> str:
-    cursor.execute(f"SELECT * FROM {connection.ops.quote_name(table)}")  # type: ignore[attr-defined]
-    rows = sorted(repr(row) for row in cursor.fetchall())  # type: ignore[attr-defined]
+@cache
+def tables() -> list[str]:
+    return sorted(set(connection.introspection.table_names()) - LEFT_OUT)
+
+
+def _hashed_there(cursor: Any) -> dict[str, str]:
+    """All tables in one statement: the sum of a 64-bit hash of each row, taken by the database."""
+    one = (
+        "SELECT {name}, count(*) || ' rows, ' || coalesce(sum(hashtextextended(t::text, 0)::numeric), 0) FROM {table} t"
+    )
+    parts = [one.format(name=f"'{table}'", table=connection.ops.quote_name(table)) for table in tables()]
+    cursor.execute(" UNION ALL ".join(parts))
+    return dict(cursor.fetchall())
+
+
+def _hash(cursor: Any, table: str) -> str:
+    cursor.execute(f"SELECT * FROM {connection.ops.quote_name(table)}")
+    rows = sorted(repr(row) for row in cursor.fetchall())
     return f"{len(rows)} rows, {hashlib.sha256(chr(10).join(rows).encode()).hexdigest()}"
 
 

@@ -72,8 +72,14 @@ def gate_card(head: Head, sheet: Sheet) -> Card:
         return Card("go" if release.status == Status.CLOSED else "wait", _ended(release), buttons=_buttons(head, sheet))
     holds = sorted((_hold(hindrance, sheet) for hindrance in gate.hindrances), key=_urgency)
     state, verdict = _verdict(head, gate, holds)
-    note = f"Held by {release.open_hold.by.name}: {release.open_hold.reason}" if release.open_hold else ""
-    return Card(state, verdict, holds[:SHOWN], max(0, len(holds) - SHOWN), _buttons(head, sheet), note)
+    return Card(state, verdict, holds[:SHOWN], max(0, len(holds) - SHOWN), _buttons(head, sheet), _note(head))
+
+
+def _note(head: Head) -> str:
+    """Why the clock stands, or why the release goes ahead all the same."""
+    if head.release.open_hold:
+        return f"Held by {head.release.open_hold.by.name}: {head.release.open_hold.reason}"
+    return f"Override by {head.override.by.name}: {head.override.reason}" if head.override else ""
 
 
 def _urgency(hold: Hold) -> int:

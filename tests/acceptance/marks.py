@@ -152,7 +152,9 @@ def watch(outbox: Path, case: Case, mark: datetime) -> list[str]:
     wrong = [f"{case.key}: {handle} got no {case.mark} mail" for handle in case.expected if handle not in names(mails)]
     for mail in mails:
         lag = mail.at - mark
-        print(f"{case.key} {case.mark} {mail.to:6} {lag.total_seconds():5.1f} s after the mark, {len(mail.items)} asked")
+        print(
+            f"{case.key} {case.mark} {mail.to:6} {lag.total_seconds():5.1f} s after the mark, {len(mail.items)} asked"
+        )
         said = f"{case.key}: the {case.mark} mail to {mail.to}"
         if not timedelta(0) <= lag <= PATIENCE:
             wrong.append(f"{said} came {lag.total_seconds():.0f} s after the mark")

@@ -69,7 +69,7 @@ def test_an_override_stands_in_the_header_until_the_release_is_closed(release: R
     workflow.start_deployment(release, by=cast.ada, override="agreed with support")
     html = page(release, raw=True)
     assert "Override" in part(html, "head", 'class="tabs"')
-    assert "Ada Lovelace: agreed with support" in html
+    assert "Override by Ada Lovelace: agreed with support" in words(html)
 
 
 def test_a_closed_release_leaves_its_overrides_to_the_record(release: Release, page: Page) -> None:
