@@ -61,7 +61,11 @@ def test(arguments: Sequence[str]) -> int:
     if only not in {"", "postgres", "sqlite"}:
         print(f"TEST_DATABASE is {only!r}; it can be postgres or sqlite.", file=sys.stderr)
         return 2
-    side_by_side = [] if any_path(arguments) or "-n" in arguments else ["-n", str(min(6, (os.cpu_count() or 2) + 1))]
+    side_by_side = (
+        []
+        if any_path(arguments) or "-n" in arguments
+        else ["-n", str(min(6, (os.cpu_count() or 2) + 1)), "--dist", "worksteal"]
+    )
     results: dict[str, int] = {}
     for database in [only] if only else ["postgres", "sqlite"]:
         print(f"\n=== tests on {database} ===", flush=True)

@@ -249,17 +249,22 @@ def fresh(release: Release) -> Release:
 def settle_gate(release: Release) -> None:
     """Settle everything that stands before the GO, each by who may."""
     proof = ticking.Proof(label="seen")
+    people = _by_role(release)
     for row in Item.objects.of(release).gate().unsettled():
-        people = [a.user for a in release.assignments.filter(role=row.role)] or [release.coordinator]
-        ticking.set_done(row, True, by=people[0], proof=proof)
+        ticking.set_done(row, True, by=people.get(row.role_id, release.coordinator), proof=proof)
+
+
+def _by_role(release: Release) -> dict[int | None, User]:
+    """The first holder of each role, by the role's id."""
+    return {row.role_id: row.user for row in release.assignments.select_related("user").order_by("-pk")}
 
 
 def vote_go(release: Release) -> None:
     """Let every seat that has a holder vote GO."""
+    people = _by_role(release)
     for row in release.seats.select_related("role"):
-        holder = release.assignments.filter(role=row.role).select_related("user").first()
-        if holder:
-            gonogo.cast_ballot(release, row, Choice.GO, by=holder.user)
+        if row.role_id in people:
+            gonogo.cast_ballot(release, row, Choice.GO, by=people[row.role_id])
 
 
 def bring_to(release: Release, status: Status, *, now: datetime | None = None) -> Release:

@@ -82,7 +82,7 @@ class ReleaseQuerySet(models.QuerySet["Release"]):
 
         On SQLite every write transaction begins IMMEDIATE, so reading is enough there.
         """
-        return self.select_for_update(of=("self",)).get(pk=release.pk)
+        return self.select_for_update(of=("self",)).select_related("coordinator").get(pk=release.pk)
 
     def visible_to(self, user: User) -> Self:
         """Releases `user` may open: all but the restricted ones they have no part in."""

@@ -37,8 +37,8 @@ FAULTS = (
     Fault(
         "drop the release lock",
         "releases/models/release.py",
-        'return self.select_for_update(of=("self",)).get(pk=release.pk)',
-        "return self.get(pk=release.pk)",
+        'return self.select_for_update(of=("self",)).select_related("coordinator").get(pk=release.pk)',
+        'return self.select_related("coordinator").get(pk=release.pk)',
         ("tests/services/test_verb_races.py",),
     ),
     Fault(
@@ -95,7 +95,7 @@ FAULTS = (
         "releases/views/base.py",
         "        @needs(verb)\n        @require_POST\n",
         "        @needs(verb)\n",
-        ("tests/flows/test_addresses.py",),
+        ("tests/pages/test_addresses.py",),
     ),
     Fault(
         "leave Markdown unsanitised",

@@ -17,7 +17,7 @@ from tests.factories import Cast, ReleaseFactory, bring_to, fresh, item, seat, v
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-THEMES = [("light", 1280), ("dark", 1280), ("light", 360)]
+THEMES = [("light", 1280), ("dark", 360)]  # colours do not depend on the width; the journey looks at all four
 
 
 @pytest.fixture

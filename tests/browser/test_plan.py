@@ -33,7 +33,7 @@ def fill(page: Page, key: str = "PAY-4.2") -> None:
 def test_the_page_is_accessible_and_never_wider_than_the_screen(
     cast: Cast, page_as: PageAs, live_url: str, axe: Axe
 ) -> None:
-    for look in ({}, {"color_scheme": "dark"}, {"viewport": {"width": 360, "height": 740}}):
+    for look in ({}, {"color_scheme": "dark", "viewport": {"width": 360, "height": 740}}):
         page = page_as(cast.ada, **look)
         for path in ("/releases/new/", "/settings/"):
             page.goto(live_url + path)

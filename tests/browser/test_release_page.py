@@ -241,8 +241,7 @@ def test_guidance_and_status_come_when_they_are_asked_for(
     page.locator("#status-text").get_by_text("PAY-5.0 Payments: T−").wait_for()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", [(1440, 900), (360, 780)], ids=["desktop", "phone"])
+@pytest.mark.parametrize(("size", "scheme"), [((1440, 900), "light"), ((360, 780), "dark")], ids=["desktop", "phone"])
 @pytest.mark.parametrize("status", [Status.PREPARING, Status.DEPLOYING, Status.ROLLING_BACK])
 def test_nobody_is_shut_out(
     page_as: Callable[..., Page],

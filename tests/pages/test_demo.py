@@ -91,7 +91,7 @@ def test_every_page_of_it_opens_for_everybody(told: str) -> None:
     urls += [template.get_absolute_url() for template in Template.objects.all()]
     for release in Release.objects.all():
         urls += [reverse(f"releases:{name}", args=[release.key]) for name in PAGES]
-    for who in ("ana", "chloe", "sam"):
+    for who in ("ana", "sam"):
         client = signed_in(User.objects.get(email=f"{who}@demo.example"))
         for url in urls:
             assert client.get(url).status_code == 200, f"{url} for {who}"
