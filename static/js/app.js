@@ -62,10 +62,10 @@
     if (event.detail.successful && event.detail.requestConfig.verb !== "get") document.dispatchEvent(new Event("relcoord:saved"));
   });
 
-  // A swap keeps open what was open.
-  let open = [];
-  on("htmx:beforeSwap", (event) => { open = [...event.detail.target.querySelectorAll?.("details[open][id]") || []].map((el) => el.id); });
-  on("htmx:afterSettle", () => { for (const id of open) document.getElementById(id)?.setAttribute("open", ""); });
+  // A swap keeps open what was open; several may be under way at once.
+  const open = new WeakMap();
+  on("htmx:beforeSwap", ({ detail }) => { open.set(detail.xhr, [...detail.target.querySelectorAll?.("details[open][id]") || []].map((el) => el.id)); });
+  on("htmx:afterSettle", ({ detail }) => { for (const id of open.get(detail.xhr) || []) document.getElementById(id)?.setAttribute("open", ""); });
 
   // A plain form posts once. Any form remembers its button, for Retry.
   on("submit", (event) => {
