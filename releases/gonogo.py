@@ -15,7 +15,7 @@ from django.db.models import Max
 from django.utils import timezone
 
 from checklists.blueprints import Kind
-from releases import ballots, clearance, events, permissions, readiness, tasks, workflow
+from releases import ballots, clearance, events, permissions, readiness, reminders, tasks, workflow
 from releases.errors import DomainError, NotReady
 from releases.models import (
     ActionItem,
@@ -76,8 +76,8 @@ def open_poll(release: Release, *, by: User) -> Poll:
     before, after = clearance.move(release, Status.POLLING)
     events.record(release, "poll.opened", by=by, before=before, after=after, poll=poll.pk, round=poll.round)
     readiness.load(release)
-    voters = [person for seat in release.seats.all() for person in holders(release, seat.role)]
-    Reminder.objects.owe(Reminder.Kind.ASKED, voters, now=now, release=release, about=f"poll:{poll.pk}", by=by.name)
+    voters, about = reminders.voters(release, now), reminders.about_poll(poll)
+    Reminder.objects.owe(Reminder.Kind.ASKED, voters, now=now, release=release, about=about, by=by.name)
     tasks.look_on_commit()
     return poll
 
@@ -374,6 +374,7 @@ def withdraw_poll(release: Release, reason: str, *, by: User) -> Release:
     clearance.supersede(release, "the poll was withdrawn", kinds=(Reminder.Kind.ASKED,))
     readiness.load(release)
     asked = [person for seat in release.seats.all() for person in holders(release, seat.role)]
+    asked += reminders.voters(release)
     Reminder.objects.owe(
         Reminder.Kind.WITHDRAWN, asked, now=now, release=release, what="poll", reason=reason.strip(), by=by.name
     )

@@ -25,7 +25,18 @@ from checklists.models import TemplateRole
 from relcoord.lib.mail import Courier, NotNow, Refused, Unreachable
 from releases import events, mail, permissions, reminders
 from releases.errors import DomainError
-from releases.models import BEFORE_START, ActionItem, Assignment, Hold, Release, Reminder, Status
+from releases.models import (
+    BEFORE_START,
+    ActionItem,
+    Assignment,
+    Delegation,
+    Hold,
+    Poll,
+    Release,
+    Reminder,
+    Seat,
+    Status,
+)
 
 if TYPE_CHECKING:
     from relcoord.models import User
@@ -77,6 +88,7 @@ def free_leases(now: datetime) -> int:
 def plan(now: datetime) -> int:
     """Insert the rows that live releases lack; returns how many. Two at once insert each row once."""
     live = list(_live())
+    permissions.load_absences(live, now)
     known = _standing(live)
     rows: list[Reminder] = []
     for release in live:
@@ -98,6 +110,8 @@ def _live() -> QuerySet[Release]:
             Prefetch("assignments", Assignment.objects.select_related("user", "role")),
             Prefetch("action_items", ActionItem.objects.filter(state="open").select_related("owner")),
             Prefetch("template_version__roles", TemplateRole.objects.select_related("role")),
+            Prefetch("polls", Poll.objects.filter(state=Poll.State.OPEN).select_related("opened_by")),
+            Prefetch("seats", Seat.objects.select_related("role")),
         )
     )
 
@@ -106,15 +120,20 @@ def _standing(live: list[Release]) -> dict[int, reminders.Standing]:
     """What the ledger holds of each release already."""
     versions = {release.pk: release.schedule_version for release in live}
     found = {pk: reminders.Standing() for pk in versions}
-    rows = Reminder.objects.filter(kind__in=reminders.OF_THE_PLAN, release__in=versions, resend_of=None)
+    kinds = (*reminders.OF_THE_PLAN, Reminder.Kind.ASKED)
+    rows = Reminder.objects.filter(kind__in=kinds, release__in=versions, resend_of=None)
     rows = rows.exclude(state__in=(STATE.SUPERSEDED, STATE.CANCELLED))
-    names = ("release", "kind", "recipient", "mark", "schedule_version", "state", "about")
-    for pk, kind, who, mark, version, state, about in rows.values_list(*names):
+    names = ("release", "kind", "recipient", "mark", "schedule_version", "state", "about", "created_at")
+    for pk, kind, who, mark, version, state, about, created in rows.values_list(*names):
         if kind == Reminder.Kind.MARK and state in (STATE.SENT, STATE.SENDING):
             found[pk].sent.add((who, mark))
-        if version == versions[pk]:
+        if kind == Reminder.Kind.ASKED:
+            found[pk].asked.add((who, about))
+        elif version == versions[pk]:
             found[pk].rows.add((kind, who, mark))
-            found[pk].told.add((who, reminders.roles_about(about)))
+            if roles := reminders.roles_about(about):
+                found[pk].told.add((who, roles))
+                found[pk].told_at[who] = max(created, found[pk].told_at.get(who, created))
     return found
 
 
@@ -123,14 +142,30 @@ def retire(now: datetime) -> int:
     held = Hold.objects.filter(release=OuterRef("release"), ended_at=None)
     role = Assignment.objects.filter(release=OuterRef("release"), user=OuterRef("recipient"))
     action = ActionItem.objects.filter(release=OuterRef("release"), owner=OuterRef("recipient"), state="open")
+    not_over = Delegation.objects.filter(ends_on__gte=(now - reminders.A_DAY).date())
+    deputy, away = not_over.filter(deputy=OuterRef("recipient")), not_over.filter(user=OuterRef("recipient"))
     stale = _planned().filter(
         ~Q(release__status__in=BEFORE_START)
         | Q(release__status=Status.NO_GO)
         | ~Q(schedule_version=F("release__schedule_version"))
         | Exists(held)
-        | Q(kind=Reminder.Kind.MARK) & ~Exists(role) & ~Exists(action)
+        | Q(kind=Reminder.Kind.MARK) & ~Exists(role) & ~Exists(action) & ~Exists(deputy)
     )
-    return sum(_end_if_outdated(pk) for pk in list(stale.values_list("pk", flat=True)))
+    ended = sum(_end_if_outdated(pk, now) for pk in list(stale.values_list("pk", flat=True)))
+    return ended + _retire_the_absent(_planned().filter(Exists(deputy) | Exists(away)), now)
+
+
+def _retire_the_absent(rows: QuerySet[Reminder], now: datetime) -> int:
+    """End what is planned for those who are away in its moment, and for deputies whom that moment needs no more.
+
+    Which day that is depends on each release's zone, so it is looked at here; only what ends is locked.
+    """
+    found = list(rows.select_related("recipient"))
+    releases = {release.pk: release for release in _live().filter(pk__in={row.release_id for row in found})}
+    permissions.load_absences(list(releases.values()), now)
+    known = ((row, releases[row.release_id]) for row in found if row.release_id in releases)
+    ended = [row.pk for row, release in known if reminders.outdated(row, release, now)]
+    return sum(_end_if_outdated(pk, now) for pk in ended)
 
 
 def _planned() -> QuerySet[Reminder]:
@@ -138,26 +173,26 @@ def _planned() -> QuerySet[Reminder]:
 
 
 @transaction.atomic
-def _end_if_outdated(pk: int) -> int:
+def _end_if_outdated(pk: int, now: datetime) -> int:
     row = _locked(pk)
     if row is None or row.release is None:
         return 0
-    ends = reminders.outdated(row, row.release)
+    ends = reminders.outdated(row, row.release, now)
     return _end_planned(row, *ends) if ends else 0
 
 
 def miss(now: datetime) -> int:
     """Rows past their time become missed, each with an event; returns how many. Never while the clock is stopped."""
     late = Reminder.objects.planned().filter(not_after__lte=now).order_by("not_after", "pk")
-    return sum(_miss(pk) for pk in list(late.values_list("pk", flat=True)[:500]))
+    return sum(_miss(pk, now) for pk in list(late.values_list("pk", flat=True)[:500]))
 
 
 @transaction.atomic
-def _miss(pk: int) -> int:
+def _miss(pk: int, now: datetime) -> int:
     row = _locked(pk)
     if row is None:
         return 0
-    if ends := reminders.refusal(row):
+    if ends := reminders.refusal(row, now):
         return _end_planned(row, *ends)
     missed = _end_planned(row, STATE.MISSED, row.reason or "no sender ran while it was worth sending")
     if missed and row.release is not None:
@@ -240,7 +275,7 @@ def claim(pk: int, now: datetime) -> Reminder | None:
     row = _locked(pk)
     if row is None or reminders.must_wait(row):
         return None
-    if ends := reminders.refusal(row):
+    if ends := reminders.refusal(row, now):
         _end_planned(row, *ends)
         return None
     token = secrets.token_hex(16)
@@ -273,7 +308,7 @@ def send(row: Reminder, courier: Courier, clock: Clock) -> bool:
         return _later(row, f"it could not be written: {failure!r}", clock())
     if not _renew(row, clock()):
         return False
-    if ends := reminders.refusal(_fresh(row.pk)):  # the claim may be a while ago: this process may have slept
+    if ends := reminders.refusal(_fresh(row.pk), clock()):  # the claim may be a while ago: this process may have slept
         return _end(row, *ends)
     return _hand_over(row, message, courier, clock)
 

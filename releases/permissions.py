@@ -7,9 +7,11 @@ at each request, never kept in a session.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from django.db.models import Q
 from django.utils import timezone
 
 from releases.errors import Refused
@@ -29,6 +31,7 @@ from releases.models import (
 if TYPE_CHECKING:
     from checklists.models import Role
     from relcoord.models import User
+    from releases.models.people import DelegationQuerySet
 
 
 class Standing(StrEnum):
@@ -119,34 +122,49 @@ def _holds(role: Role | None, held: frozenset[str]) -> bool:
     return (role.slug if role else COORDINATOR) in held
 
 
-def roles_held(user: User, release: Release) -> frozenset[str]:
+def roles_held(user: User, release: Release, now: datetime | None = None) -> frozenset[str]:
     """The slugs of the roles `user` holds in `release`, in person or as the dated deputy of an absent holder."""
-    people = {user.pk} | {absence.user_id for absence in absences(release) if absence.deputy_id == user.pk}
+    people = {user.pk} | {absence.user_id for absence in absences(release, now) if absence.deputy_id == user.pk}
     return frozenset(row.role.slug for row in assignments_of(release) if row.user_id in people)
 
 
-def absences(release: Release) -> list[Delegation]:
-    """The absences of the day, counted in the release's zone, of people on this release. Read once a release object."""
-    known: list[Delegation] | None = release.__dict__.get("_absences")
-    if known is None:
-        today = timezone.localdate(timezone=release.zone)
-        people = [row.user_id for row in assignments_of(release)]
-        known = list(Delegation.objects.on(today).filter(user__in=people).select_related("user", "deputy"))
-        release.__dict__["_absences"] = known
-    return known
+def absences(release: Release, now: datetime | None = None) -> list[Delegation]:
+    """The absences of the day of `now`, counted in the release's zone: of people on it, and of their deputies.
+
+    What ends later is read once a release object.
+    """
+    day = timezone.localdate(now, release.zone)
+    since, known = release.__dict__.get("_absences", (None, []))
+    if since is None or day < since:
+        known = list(_ending_from(day).filter(_concerning(release, day)).select_related("user", "deputy"))
+        release.__dict__["_absences"] = (day, known)
+    return [row for row in known if row.starts_on <= day <= row.ends_on]
 
 
-def load_absences(releases: Sequence[Release]) -> None:
-    """Read the absences of the day for many releases in one query; `absences` then asks no more for any of them."""
-    days = {release.pk: timezone.localdate(timezone=release.zone) for release in releases}
+def _ending_from(day: date) -> DelegationQuerySet:
+    return Delegation.objects.filter(ends_on__gte=day)
+
+
+def _concerning(release: Release, day: date) -> Q:
+    """Absences of those who hold a role or an open action item, and of those who stand in for them."""
+    holding = Q(user__in=[row.user_id for row in assignments_of(release)])
+    owning = Q(user__in=ActionItem.objects.filter(release=release.pk, state=ActionItem.State.OPEN).values("owner"))
+    return holding | owning | Q(user__in=_ending_from(day).filter(holding | owning).values("deputy"))
+
+
+def load_absences(releases: Sequence[Release], now: datetime | None = None) -> None:
+    """Read the absences for many releases in one query; `absences` then asks no more for any of them.
+
+    The releases have their assignments and open action items loaded.
+    """
+    days = {release.pk: timezone.localdate(now, release.zone) for release in releases}
     if not days:
         return
-    near = Delegation.objects.filter(starts_on__lte=max(days.values()), ends_on__gte=min(days.values()))
-    rows = list(near.select_related("user", "deputy"))
+    rows = list(_ending_from(min(days.values())).select_related("user", "deputy"))
     for release in releases:
-        people = {row.user_id for row in assignments_of(release)}
-        of_the_day = [row for row in rows if row.starts_on <= days[release.pk] <= row.ends_on]
-        release.__dict__["_absences"] = [row for row in of_the_day if row.user_id in people]
+        people = {row.user_id for row in assignments_of(release)} | {row.owner_id for row in release.action_items.all()}
+        people |= {row.deputy_id for row in rows if row.user_id in people}
+        release.__dict__["_absences"] = (days[release.pk], [row for row in rows if row.user_id in people])
 
 
 def acting_for(user: User, release: Release, role: Role | None) -> User | None:

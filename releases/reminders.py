@@ -12,17 +12,22 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from django.db.models import Exists, OuterRef, Q, prefetch_related_objects
+from django.utils import timezone
 
 from checklists.tminus import Anchor, Offset, due_at
+from releases import duty
 from releases.models import (
     BEFORE_START,
     PROJECT_MANAGER,
+    STILL_NEWS,
     ActionItem,
     Heartbeat,
+    Poll,
     Release,
     Reminder,
     Status,
     assignments_of,
+    holders,
 )
 
 if TYPE_CHECKING:
@@ -37,6 +42,8 @@ OF_THE_PLAN = (Reminder.Kind.MARK, Reminder.Kind.ALARM)
 UNDECIDED = ("T-1h", "T-0")  # the alarms that ask for a decision
 LAPSED = "window end"
 EMPTY_ROLE = "empty role"
+EMPTY_AGAIN = "empty role, T-3d"
+SAID_AGAIN = Offset.parse("T-3d")  # when an empty role alarms for the second time
 
 Refusal = tuple[str, str]  # the state a row ends in, and why
 
@@ -89,6 +96,8 @@ class Standing:
     rows: set[tuple[str, int, str]] = field(default_factory=set)  # (kind, recipient, mark) of this schedule version
     sent: set[tuple[int, str]] = field(default_factory=set)  # (recipient, mark) sent or sending, in any version
     told: set[tuple[int, frozenset[int]]] = field(default_factory=set)  # (recipient, empty roles they were told of)
+    told_at: dict[int, datetime] = field(default_factory=dict)  # when each recipient was last told of empty roles
+    asked: set[tuple[int, str]] = field(default_factory=set)  # (recipient, poll they were asked to vote in)
 
 
 def owed(release: Release, now: datetime, standing: Standing) -> Iterator[Reminder]:
@@ -98,22 +107,29 @@ def owed(release: Release, now: datetime, standing: Standing) -> Iterator[Remind
     for mark in marks(release):
         if mark.not_after <= now:
             continue  # of marks already past only the newest is still valid; the others get no row
-        for person in recipients(release):
+        for person in recipients(release, max(mark.due_at, now)):
             again = mark.due_at <= now and (person.pk, mark.name) in standing.sent
             if not again and (Reminder.Kind.MARK, person.pk, mark.name) not in standing.rows:
                 yield _row(release, Reminder.Kind.MARK, person, now, mark)
     for alarm in alarms(release):
-        for person in leads(release):
+        for person in leads(release, max(alarm.due_at, now)):
             if alarm.not_after > now and (Reminder.Kind.ALARM, person.pk, alarm.name) not in standing.rows:
                 yield _row(release, Reminder.Kind.ALARM, person, now, alarm)
     yield from _empty_roles(release, now, standing)
+    if release.status == Status.POLLING:
+        yield from _asked_since(release, now, standing)
 
 
-def recipients(release: Release) -> list[User]:
-    """Whom the marks are planned for: who holds a role or an open action item. What they get is decided at send.
+def recipients(release: Release, at: datetime | None = None) -> list[User]:
+    """Whom a mark at `at` is planned for: who holds a role or an open action item, or stands in for them that day.
 
-    A dated deputy would be added here; until then the mail goes to the absent person alone.
+    What they get, and who is away, is decided at send.
     """
+    return duty.on_duty(release, concerned(release), at)
+
+
+def concerned(release: Release) -> list[User]:
+    """Who holds a role or an open action item, away or not."""
     people = {row.user_id: row.user for row in assignments_of(release)}
     people |= {row.owner_id: row.owner for row in open_actions(release)}
     return [person for person in people.values() if person.is_active]
@@ -123,21 +139,53 @@ def open_actions(release: Release) -> list[ActionItem]:
     return [row for row in release.action_items.all() if row.state == ActionItem.State.OPEN]
 
 
-def leads(release: Release) -> list[User]:
-    """The coordinator and the Project Managers, whom alarms go to."""
+def leads(release: Release, at: datetime | None = None) -> list[User]:
+    """The coordinator and the Project Managers, whom alarms go to; on a day they are away, who stands in."""
     managers = [row.user for row in assignments_of(release) if row.role.slug == PROJECT_MANAGER]
-    people = {person.pk: person for person in [release.coordinator, *managers]}
-    return [person for person in people.values() if person.is_active]
+    return duty.on_duty(release, [release.coordinator, *managers], at)
 
 
 def _empty_roles(release: Release, now: datetime, standing: Standing) -> Iterator[Reminder]:
-    """Required roles nobody holds alarm the coordinator from creation; once, until another one falls empty."""
+    """Required roles nobody holds alarm the coordinator from creation; once, until another falls empty, and at T-3d."""
     empty = frozenset(empty_required_roles(release))
-    coordinator = release.coordinator
-    if not empty or any(who == coordinator.pk and empty <= roles for who, roles in standing.told):
+    if not empty:
         return
-    mark = Mark(EMPTY_ROLE, now, max(release.t_zero, now + AN_HOUR), 0)
-    yield _row(release, Reminder.Kind.ALARM, coordinator, now, mark, about=about_roles(empty))
+    again = due_at(SAID_AGAIN, release.t_zero, release.zone)
+    for person in duty.on_duty(release, [release.coordinator], now):
+        if not any(who == person.pk and empty <= roles for who, roles in standing.told):
+            mark = Mark(EMPTY_ROLE, now, max(release.t_zero, now + AN_HOUR), 0)
+            yield _row(release, Reminder.Kind.ALARM, person, now, mark, about=about_roles(empty))
+    for person in duty.on_duty(release, [release.coordinator], max(again, now)):
+        known = (Reminder.Kind.ALARM, person.pk, EMPTY_AGAIN) in standing.rows
+        if not known and standing.told_at.get(person.pk, now) < again and release.t_zero > now:
+            yield _row(release, Reminder.Kind.ALARM, person, now, Mark(EMPTY_AGAIN, again, release.t_zero, 99))
+
+
+def _asked_since(release: Release, now: datetime, standing: Standing) -> Iterator[Reminder]:
+    """An absence that begins or ends while the poll is open changes whom it asks: who is on duty now, once a poll.
+
+    Who was given a seat's role since then is asked in the mail about the role.
+    """
+    poll = next((poll for poll in release.polls.all() if poll.state == Poll.State.OPEN), None)
+    if poll is None:
+        return
+    given_since = {row.user_id for row in assignments_of(release) if row.at > poll.opened_at}
+    about, mark = about_poll(poll), Mark("", now, now + STILL_NEWS, 0)
+    for person in voters(release, now):
+        if person.pk not in given_since and (person.pk, about) not in standing.asked:
+            row = _row(release, Reminder.Kind.ASKED, person, now, mark, about=about)
+            row.data = {"by": poll.opened_by.name}
+            yield row
+
+
+def voters(release: Release, now: datetime | None = None) -> list[User]:
+    """Whom an open poll asks: the holders of its seats, or who stands in for them today."""
+    asked = [person for seat in release.seats.all() for person in holders(release, seat.role)]
+    return duty.on_duty(release, asked, now)
+
+
+def about_poll(poll: Poll) -> str:
+    return f"poll:{poll.pk}"
 
 
 def empty_required_roles(release: Release) -> dict[int, str]:
@@ -174,7 +222,7 @@ def _row(release: Release, kind: str, person: User, now: datetime, mark: Mark, a
 # Looking again
 
 
-def refusal(row: Reminder) -> Refusal | None:
+def refusal(row: Reminder, now: datetime | None = None) -> Refusal | None:
     """Look again, before the claim and before the hand-over: how this row ends unsent, None when it may go out."""
     release = row.release
     if not row.recipient.is_active:
@@ -183,16 +231,20 @@ def refusal(row: Reminder) -> Refusal | None:
         return None
     if row.kind != Reminder.Kind.TAKEN_OVER and not _may_see(row.recipient, release):
         return STATE.SUPPRESSED, "may no longer see this release"
-    if row.kind not in OF_THE_PLAN or row.resend_of_id is not None:
+    if row.resend_of_id is not None:
         return None
-    return outdated(row, release) or (_mark_refusal if row.kind == Reminder.Kind.MARK else _alarm_refusal)(row, release)
+    if row.kind == Reminder.Kind.ASKED:
+        return _away(row, release, now)
+    if row.kind not in OF_THE_PLAN:
+        return None
+    return outdated(row, release, now) or _OF_KIND[row.kind](row, release)
 
 
 def _may_see(person: User, release: Release) -> bool:
     return not release.restricted or Release.objects.visible_to(person).filter(pk=release.pk).exists()
 
 
-def outdated(row: Reminder, release: Release) -> Refusal | None:
+def outdated(row: Reminder, release: Release, now: datetime | None = None) -> Refusal | None:
     """Has the plan this row came from gone: another schedule, another state, a stopped clock, another holder?"""
     prefetch_related_objects([release], "holds", "action_items__owner")
     if row.schedule_version != release.schedule_version:
@@ -201,10 +253,22 @@ def outdated(row: Reminder, release: Release) -> Refusal | None:
         return STATE.SUPERSEDED, f"the release is {release.state.label.lower()}"
     if release.clock_stopped:
         return STATE.SUPERSEDED, "the clock is stopped"
-    people = recipients(release) if row.kind == Reminder.Kind.MARK else leads(release)
+    if away := _away(row, release, now):
+        return away
+    at = max(row.due_at, now or timezone.now())
+    people = recipients(release, at) if row.kind == Reminder.Kind.MARK else leads(release, at)
     if row.recipient_id not in {person.pk for person in people}:
         return STATE.CANCELLED, "no longer holds a role"
     return None
+
+
+def _away(row: Reminder, release: Release, now: datetime | None) -> Refusal | None:
+    """Is the recipient away, in the moment of the row or by now, and somebody stands in? Cancelled: they come back."""
+    deputies = duty.stand_ins(release, row.recipient, max(row.due_at, now or timezone.now()))
+    if not deputies:
+        return None
+    names = " and ".join(person.name for person in deputies)
+    return STATE.CANCELLED, f"away; {names} {'stands' if len(deputies) == 1 else 'stand'} in"
 
 
 def _mark_refusal(row: Reminder, release: Release) -> Refusal | None:
@@ -222,9 +286,12 @@ def _alarm_refusal(row: Reminder, release: Release) -> Refusal | None:
         return STATE.SUPPRESSED, "it is decided"
     if row.mark == LAPSED and release.status != Status.CLEARED:
         return STATE.SUPPRESSED, "it has no GO that could lapse"
-    if row.mark == EMPTY_ROLE and not empty_required_roles(release):
+    if row.mark in (EMPTY_ROLE, EMPTY_AGAIN) and not empty_required_roles(release):
         return STATE.SUPPRESSED, "every required role is held"
     return None
+
+
+_OF_KIND = {Reminder.Kind.MARK.value: _mark_refusal, Reminder.Kind.ALARM.value: _alarm_refusal}
 
 
 def must_wait(row: Reminder) -> bool:

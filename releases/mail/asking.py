@@ -21,8 +21,9 @@ from releases.mail.words import (
     release_of,
     roles_words,
     short,
+    standing_in,
 )
-from releases.models import Ballot, Release, Reminder, Seat, State, Status, holders
+from releases.models import COORDINATOR, Ballot, Release, Reminder, Seat, State, Status, holders
 
 LATE_MAIL = timedelta(minutes=10)  # from then on a mail says how late it is
 
@@ -33,7 +34,8 @@ def mark(row: Reminder, now: datetime) -> Letter:
     mine = lines(release, person, now)
     seats, asked_now = seats_to_answer(release, person, now)
     leads = person.pk == release.coordinator_id
-    summary = Summary.of(release, now) if leads else None
+    oversees = COORDINATOR in permissions.roles_held(person, release, now)
+    summary = Summary.of(release, now) if oversees else None
     if not (mine or seats or summary):
         raise NothingToSay("nothing open")
     lag = now - row.due_at
@@ -43,9 +45,11 @@ def mark(row: Reminder, now: datetime) -> Letter:
         "seats": listed([seat.role.name for seat in seats], most=9),
         "asked_now": asked_now,
         "summary": summary,
+        "leads": leads,
         "delayed": duration(lag) if lag > LATE_MAIL else "",
+        **standing_in(release, person, now),
     }
-    why = "you coordinate this release" if leads else f"you are {roles_words(release, person)}"
+    why = "you coordinate this release" if leads else f"you are {roles_words(release, person, now)}"
     reason = "voter" if seats else "owner" if mine else "coordinator"
     path = page("decision", release.key) if seats and not mine else ""
     return Letter("mark", facts, reason=reason, why=why, path=path)
@@ -74,7 +78,7 @@ def _all_late(late: list[Line]) -> str:
 
 def seats_to_answer(release: Release, person: User, now: datetime) -> tuple[list[Seat], bool]:
     """The seats `person` has to answer for, and whether the poll is open already."""
-    roles = permissions.roles_held(person, release)
+    roles = permissions.roles_held(person, release, now)
     if release.status == Status.POLLING:
         return [seat for seat in unanswered(release) if seat.role.slug in roles], True
     deciding = any(m.has_opened(now) for m in release.plan if m.phase.stage == Stage.DECISION)
@@ -137,15 +141,19 @@ def alarm(row: Reminder, now: datetime) -> Letter:
     release = release_of(row)
     empty = list(reminders.empty_required_roles(release).values())
     ready = readiness.go(release)
+    unfilled = row.mark in (reminders.EMPTY_ROLE, reminders.EMPTY_AGAIN)
     facts = {
         "empty": listed(empty, most=9),
+        "unfilled": unfilled,
+        "again": row.mark == reminders.EMPTY_AGAIN,
         "poll_open": release.status == Status.POLLING,
         "gate": "" if ready.gate_passed else ready.sentence,
+        **standing_in(release, row.recipient, now),
     }
-    name = "release_people" if row.mark == reminders.EMPTY_ROLE else "decision"
+    name = "release_people" if unfilled else "decision"
     path = page("schedule" if row.mark == reminders.LAPSED else name, release.key)
     leads = row.recipient_id == release.coordinator_id
-    why = "you coordinate this release" if leads else f"you are {roles_words(release, row.recipient)}"
+    why = "you coordinate this release" if leads else f"you are {roles_words(release, row.recipient, now)}"
     return Letter("alarm", facts, reason="coordinator", path=path, why=why)
 
 
@@ -186,6 +194,7 @@ def asked(row: Reminder, now: datetime) -> Letter:
     ready = readiness.before_decision(release)
     words = listed([seat.role.name for seat in seats], most=9)
     facts = {"seats": words, "gate": ready.sentence, "passed": ready.gate_passed, "by": row.data["by"]}
+    facts |= standing_in(release, person, now)
     return Letter("asked", facts, reason="voter", path=page("decision", release.key), why=f"you vote as {words}")
 
 

@@ -15,8 +15,8 @@ from checklists.blueprints import Kind
 from relcoord.lib import clock as ticking
 from relcoord.models import User
 from relcoord.templatetags.ui import zone_name
-from releases import permissions, readiness, reminders
-from releases.models import ActionItem, Item, PhaseMoments, Release, Reminder, State, assignments_of
+from releases import duty, permissions, readiness, reminders
+from releases.models import COORDINATOR, ActionItem, Item, PhaseMoments, Release, Reminder, State, assignments_of
 
 
 class NothingToSay(Exception):
@@ -124,14 +124,15 @@ def is_open(item: Item, moments: PhaseMoments, now: datetime) -> bool:
 
 def lines(release: Release, person: User, now: datetime) -> list[Line]:
     """What is open for `person`, late things first: items of their roles (and of those they deputize for), actions."""
-    roles = permissions.roles_held(person, release)
+    roles, away = permissions.roles_held(person, release, now), duty.stands_in_for(release, person, now)
     found = []
     for moments in release.plan:
         for item in moments.phase.items.all():
-            mine = item.role.slug in roles if item.role else release.coordinator_id == person.pk
-            if mine and is_open(item, moments, now):
+            mine = item.role.slug if item.role else COORDINATOR
+            if mine in roles and is_open(item, moments, now):
                 found.append(_item_line(item, moments, person, now))
-    actions = [row for row in reminders.open_actions(release) if row.owner_id == person.pk]
+    owners = {person.pk, *(one.pk for one in away)}
+    actions = [row for row in reminders.open_actions(release) if row.owner_id in owners]
     found += [_action_line(row, release, person, now) for row in actions]
     return sorted(found, key=lambda line: not line.late)
 
@@ -152,9 +153,10 @@ def release_key(item: Item) -> str:
 
 def _action_line(row: ActionItem, release: Release, person: User, now: datetime) -> Line:
     late = row.due_at < now
-    notes = () if row.blocks == ActionItem.Blocks.NOTHING else (f"blocks {row.get_blocks_display()}",)
+    notes = [] if row.blocks == ActionItem.Blocks.NOTHING else [f"blocks {row.get_blocks_display()}"]
+    notes += [f"owned by {row.owner.name}"] if row.owner_id != person.pk else []
     words = _when(row.due_at, late, person, now)
-    return Line(row.title, "Action item", row.due_at, words, notes, url(page("decision", release.key)), late)
+    return Line(row.title, "Action item", row.due_at, words, tuple(notes), url(page("decision", release.key)), late)
 
 
 def _when(due: datetime | None, late: bool, person: User, now: datetime) -> str:
@@ -173,10 +175,20 @@ def listed(names: list[str], most: int = 3) -> str:
     return " and ".join(part for part in (", ".join(names[:-1]), *names[-1:]) if part)
 
 
-def roles_words(release: Release, person: User) -> str:
-    """`QA Lead and Developers`; what a deputy stands in for is said so."""
+def roles_words(release: Release, person: User, now: datetime | None = None) -> str:
+    """`QA Lead and Developers`; what somebody stands in for is said so: `QA Lead for Ben Osei`."""
     names = [row.role.name for row in assignments_of(release) if row.user_id == person.pk]
+    for absent in duty.stands_in_for(release, person, now):
+        roles = [row.role.name for row in assignments_of(release) if row.user_id == absent.pk]
+        names += [f"{role} for {absent.name}" for role in roles]
     return listed(names, most=9) or "a role here for somebody absent"
+
+
+def standing_in(release: Release, person: User, now: datetime) -> dict[str, Any]:
+    """What a mail says to a deputy: for whom they stand in, and whether for the coordinator, whose verbs they lack."""
+    away = duty.stands_in_for(release, person, now)
+    leads = any(one.pk == release.coordinator_id for one in away)
+    return {"stands_in": listed([one.name for one in away], most=9), "for_coordinator": leads}
 
 
 def counted(number: int, one: str, many: str = "") -> str:

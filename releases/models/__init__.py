@@ -21,7 +21,7 @@ from releases.models.release import (
     Status,
     Submission,
 )
-from releases.models.reminder import Reminder
+from releases.models.reminder import STILL_NEWS, Reminder
 from releases.models.rollback import Part, Path, Rollback, RollbackStep, Severity
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "ON_CALL",
     "PROJECT_MANAGER",
     "SETTLED",
+    "STILL_NEWS",
     "TICKABLE",
     "ActionItem",
     "Assignment",

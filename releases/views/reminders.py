@@ -16,7 +16,7 @@ from django.utils.formats import date_format
 
 from relcoord.lib.htmx import HtmxRequest, say
 from relcoord.models import User
-from releases import ledger, permissions, reminders, tasks
+from releases import duty, ledger, permissions, reminders, tasks
 from releases.models import Release, Reminder, assignments_of
 from releases.views.base import acts, shows, to, who
 from releases.views.frame import frame
@@ -85,14 +85,22 @@ class Grid:
         marks = reminders.marks(release)
         mine = rows.filter(kind=Reminder.Kind.MARK, schedule_version=release.schedule_version, resend_of=None)
         known = {(row.recipient_id, row.mark): row for row in mine.exclude(state__in=VOID)}
-        roles: dict[int, list[str]] = {}
-        for entry in assignments_of(release):
-            roles.setdefault(entry.user_id, []).append(entry.role.name)
+        permissions.load_absences([release], min([now, *(mark.due_at for mark in marks)]))
+        people = {person.pk: person for person in reminders.concerned(release)}
+        for mark in marks:  # and who stands in for them then
+            people |= {person.pk: person for person in reminders.recipients(release, mark.due_at)}
         lines = []
-        for person in sorted(reminders.recipients(release), key=lambda person: person.name):
-            cells = [Cell.of(known.get((person.pk, mark.name)), mark, release, now) for mark in marks]
-            lines.append((person, ", ".join(roles.get(person.pk, ["action items"])), cells))
+        for person in sorted(people.values(), key=lambda person: person.name):
+            cells = [Cell.of(known.get((person.pk, mark.name)), person, mark, release, now) for mark in marks]
+            lines.append((person, _standing(release, person), cells))
         return cls(marks, lines)
+
+
+def _standing(release: Release, person: User) -> str:
+    """Why `person` is reminded: their roles, else that they stand in or own an action item."""
+    roles = [entry.role.name for entry in assignments_of(release) if entry.user_id == person.pk]
+    owns = any(row.owner_id == person.pk for row in reminders.open_actions(release))
+    return ", ".join(roles) or ("action items" if owns else "stands in")
 
 
 @dataclass(frozen=True)
@@ -105,9 +113,9 @@ class Cell:
     at: datetime | None = None
 
     @classmethod
-    def of(cls, row: Reminder | None, mark: reminders.Mark, release: Release, now: datetime) -> Cell:
+    def of(cls, row: Reminder | None, person: User, mark: reminders.Mark, release: Release, now: datetime) -> Cell:
         if row is None:
-            return cls(mark.name, *_without_row(mark, release, now))
+            return cls(mark.name, *_without_row(person, mark, release, now))
         if row.state == STATE.SENT:
             return cls(mark.name, row.state, "sent", row.sent_at)
         if row.state == STATE.SUPPRESSED:
@@ -118,9 +126,13 @@ class Cell:
         return cls(mark.name, row.state, "goes out now" if due else row.get_state_display())
 
 
-def _without_row(mark: reminders.Mark, release: Release, now: datetime) -> tuple[str, str]:
+def _without_row(person: User, mark: reminders.Mark, release: Release, now: datetime) -> tuple[str, str]:
     if release.clock_stopped:
         return "hold", "the clock is stopped"
+    if deputies := duty.stand_ins(release, person, mark.due_at):
+        return "na", f"away, {' and '.join(one.name for one in deputies)} in their stead"
+    if person not in reminders.recipients(release, mark.due_at):
+        return "na", "not standing in then"
     past = mark.not_after <= now or release.started_at is not None or release.is_final
     return "na", "no mail" if past else "not planned yet"
 

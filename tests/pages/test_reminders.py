@@ -40,6 +40,16 @@ def test_one_sees_at_a_glance_whether_the_qa_lead_got_the_t_1d_mail(at_t_1d: Rel
     assert "T-1d nothing open" in found["Dana"]
 
 
+def test_the_grid_says_who_stands_in_for_whom_at_which_mark(release: Release, cast: Cast) -> None:
+    day = timezone.localdate(at(release, "T-1d"), release.zone)
+    people.delegate(cast.ben, cast.cy, day, day, by=cast.ben)
+    look(at(release, "T-3d"))
+    look(at(release, "T-1d"))
+    found = grid(signed_in(cast.cy).get(PAGE))
+    assert re.search(r"QA Lead T-3d nothing open T-1d away, Cy Young in their stead T-4h planned", found["Ben"])
+    assert re.search(r"stands in T-3d not standing in then T-1d sent .* T-4h not standing in then", found["Cy"])
+
+
 def test_every_mail_is_there_with_its_kind_person_state_and_reason(at_t_1d: Release, cast: Cast) -> None:
     page = text(signed_in(cast.cy).get(PAGE))
     assert "PAY-4.2 T-1d: 1 item to do by" in page

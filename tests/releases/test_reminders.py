@@ -381,7 +381,7 @@ def test_who_leads_is_decided_at_send(release: Release, cast: Cast) -> None:
 
 
 def test_empty_required_roles_alarm_the_coordinator_from_creation_in_one_mail(cast: Cast) -> None:
-    release = ReleaseFactory(holders={role("QA Lead"): [cast.ben]})
+    release = ReleaseFactory(holders={role("QA Lead"): [cast.ben]}, window=window(timedelta(days=9)))
     mails = look(timezone.now())
     assert names(mails, "nobody is Project Manager and On-call Engineer yet") == {"Ada"}
     assert names(look(timezone.now() + HOUR), "nobody is") == set()
