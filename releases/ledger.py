@@ -23,7 +23,7 @@ from django.utils import timezone
 
 from checklists.models import TemplateRole
 from relcoord.lib.mail import Courier, NotNow, Refused, Unreachable
-from releases import events, mail, permissions, reminders
+from releases import escalation, events, mail, permissions, reminders
 from releases.errors import DomainError
 from releases.models import (
     BEFORE_START,
@@ -89,24 +89,54 @@ def plan(now: datetime) -> int:
     """Insert the rows that live releases lack; returns how many. Two at once insert each row once."""
     live = list(_live())
     permissions.load_absences(live, now)
-    known = _standing(live)
+    known, own = _standing(live), escalation.with_moments_of_their_own(live)
     rows: list[Reminder] = []
+    late: list[Release] = []
     for release in live:
         try:
             rows += reminders.owed(release, now, known[release.pk])
+            if release.pk in own or escalation.may_owe(release, now):
+                late.append(release)
         except Exception:  # one release that cannot be planned keeps no other from it
             log.exception("the marks of %s could not be planned", release.key)
+    rows += _escalations(late, now)
     Reminder.objects.bulk_create(rows, ignore_conflicts=True, batch_size=500)
     return len(rows)
 
 
+def _escalations(releases: list[Release], now: datetime) -> list[Reminder]:
+    """The rows about overdue items that `releases` lack."""
+    escalation.load(releases)
+    told = _told(releases)
+    rows: list[Reminder] = []
+    for release in releases:
+        try:
+            rows += escalation.owed(release, now, told[release.pk])
+        except Exception:  # as above
+            log.exception("the overdue items of %s could not be planned", release.key)
+    return rows
+
+
+def _told(releases: list[Release]) -> dict[int, escalation.Told]:
+    """What the ledger has told already of overdue items."""
+    versions = {release.pk: release.schedule_version for release in releases}
+    found = {pk: escalation.Told() for pk in versions}
+    rows = Reminder.objects.filter(kind=Reminder.Kind.ESCALATION, release__in=versions, resend_of=None)
+    rows = rows.exclude(state__in=(STATE.SUPERSEDED, STATE.CANCELLED))
+    names = ("release", "recipient", "mark", "schedule_version", "created_at", "data")
+    for pk, who, stage, version, at, data in rows.values_list(*names):
+        for item in data["items"] if version == versions[pk] else ():
+            found[pk].note(stage, who, item, at)
+    return found
+
+
 def _live() -> QuerySet[Release]:
     return (
-        Release.objects.filter(status__in=BEFORE_START)
+        Release.objects.filter(status__in=(*BEFORE_START, *escalation.RUNNING))
         .select_related("coordinator", "template_version")
         .prefetch_related(
             "phases",
-            Prefetch("holds", Hold.objects.filter(ended_at=None)),
+            "holds",
             Prefetch("assignments", Assignment.objects.select_related("user", "role")),
             Prefetch("action_items", ActionItem.objects.filter(state="open").select_related("owner")),
             Prefetch("template_version__roles", TemplateRole.objects.select_related("role")),
@@ -152,7 +182,8 @@ def retire(now: datetime) -> int:
         | Q(kind=Reminder.Kind.MARK) & ~Exists(role) & ~Exists(action) & ~Exists(deputy)
     )
     ended = sum(_end_if_outdated(pk, now) for pk in list(stale.values_list("pk", flat=True)))
-    return ended + _retire_the_absent(_planned().filter(Exists(deputy) | Exists(away)), now)
+    ended += _retire_the_absent(_planned().filter(Exists(deputy) | Exists(away)), now)
+    return ended + _retire_the_settled(now)
 
 
 def _retire_the_absent(rows: QuerySet[Reminder], now: datetime) -> int:
@@ -168,6 +199,15 @@ def _retire_the_absent(rows: QuerySet[Reminder], now: datetime) -> int:
     return sum(_end_if_outdated(pk, now) for pk in ended)
 
 
+def _retire_the_settled(now: datetime) -> int:
+    """End the mails about overdue items that wait for another try, and whose items need nobody told any more."""
+    waiting = Reminder.objects.planned().filter(kind=Reminder.Kind.ESCALATION, resend_of=None, due_at__lt=now)
+    releases = {release.pk: release for release in Release.objects.filter(pk__in=waiting.values("release"))}
+    found = [(row, releases.get(row.release_id or 0)) for row in waiting]
+    ended = [row.pk for row, release in found if release and escalation.refusal(row, release, now)]
+    return sum(_end_if_outdated(pk, now) for pk in ended)
+
+
 def _planned() -> QuerySet[Reminder]:
     return Reminder.objects.planned().filter(kind__in=reminders.OF_THE_PLAN, resend_of=None)
 
@@ -177,7 +217,10 @@ def _end_if_outdated(pk: int, now: datetime) -> int:
     row = _locked(pk)
     if row is None or row.release is None:
         return 0
-    ends = reminders.outdated(row, row.release, now)
+    if row.kind == Reminder.Kind.ESCALATION:
+        ends = escalation.refusal(row, row.release, now)
+    else:
+        ends = reminders.outdated(row, row.release, now)
     return _end_planned(row, *ends) if ends else 0
 
 
@@ -192,7 +235,7 @@ def _miss(pk: int, now: datetime) -> int:
     row = _locked(pk)
     if row is None:
         return 0
-    if ends := reminders.refusal(row, now):
+    if ends := refusal(row, now):
         return _end_planned(row, *ends)
     missed = _end_planned(row, STATE.MISSED, row.reason or "no sender ran while it was worth sending")
     if missed and row.release is not None:
@@ -269,13 +312,21 @@ def _ready(now: datetime) -> QuerySet[Reminder]:
     return Reminder.objects.planned().filter(rested, due_at__lte=now, not_after__gt=now)
 
 
+def refusal(row: Reminder, now: datetime) -> reminders.Refusal | None:
+    """Look again, before the claim and before the hand-over: how this row ends unsent, None when it may go out."""
+    found = reminders.refusal(row, now)
+    if found is None and row.kind == Reminder.Kind.ESCALATION and row.release is not None and row.resend_of_id is None:
+        return escalation.refusal(row, row.release, now)
+    return found
+
+
 @transaction.atomic
 def claim(pk: int, now: datetime) -> Reminder | None:
     """Lease one row, looking again under its release's lock; None when it must not go out, or another driver has it."""
     row = _locked(pk)
     if row is None or reminders.must_wait(row):
         return None
-    if ends := reminders.refusal(row, now):
+    if ends := refusal(row, now):
         _end_planned(row, *ends)
         return None
     token = secrets.token_hex(16)
@@ -308,7 +359,7 @@ def send(row: Reminder, courier: Courier, clock: Clock) -> bool:
         return _later(row, f"it could not be written: {failure!r}", clock())
     if not _renew(row, clock()):
         return False
-    if ends := reminders.refusal(_fresh(row.pk), clock()):  # the claim may be a while ago: this process may have slept
+    if ends := refusal(_fresh(row.pk), clock()):  # the claim may be a while ago: this process may have slept
         return _end(row, *ends)
     return _hand_over(row, message, courier, clock)
 

@@ -321,7 +321,8 @@ def trouble(release: Release) -> QuerySet[Reminder]:
     later = marks.filter(state__in=(STATE.SENT, STATE.SUPPRESSED))
     found = rows.filter(state__in=(STATE.FAILED, STATE.MISSED)).exclude(Exists(again))
     found = found.exclude(Q(kind=Reminder.Kind.MARK) & Exists(later))
-    found = found.exclude(Q(kind__in=OF_THE_PLAN) & ~Q(schedule_version=release.schedule_version))
+    of_the_plan = Q(kind__in=(*OF_THE_PLAN, Reminder.Kind.ESCALATION))
+    found = found.exclude(of_the_plan & ~Q(schedule_version=release.schedule_version))
     return found.select_related("recipient").order_by("due_at", "pk")
 
 

@@ -29,7 +29,7 @@ from releases.models import (
 if TYPE_CHECKING:
     from relcoord.models import User
 
-SPEAKS_OF_THE_PLAN = (Reminder.Kind.MARK, Reminder.Kind.ALARM, Reminder.Kind.ASKED)
+SPEAKS_OF_THE_PLAN = (Reminder.Kind.MARK, Reminder.Kind.ALARM, Reminder.Kind.ASKED, Reminder.Kind.ESCALATION)
 
 
 @dataclass(frozen=True)

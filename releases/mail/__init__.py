@@ -28,6 +28,7 @@ K = Reminder.Kind
 WRITERS: dict[Reminder.Kind, Callable[[Reminder, datetime], Letter]] = {
     K.MARK: asking.mark,
     K.ALARM: asking.alarm,
+    K.ESCALATION: asking.overdue,
     K.ASSIGNED: asking.assigned,
     K.ASKED: asking.asked,
     K.SPOKEN: asking.spoken,

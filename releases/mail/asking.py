@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from checklists.blueprints import Stage
 from relcoord.models import User
-from releases import ballots, permissions, readiness, reminders
+from releases import ballots, duty, escalation, permissions, readiness, reminders
 from releases.mail.words import (
     Letter,
     Line,
@@ -15,6 +15,7 @@ from releases.mail.words import (
     counted,
     duration,
     is_open,
+    item_line,
     lines,
     listed,
     page,
@@ -23,7 +24,7 @@ from releases.mail.words import (
     short,
     standing_in,
 )
-from releases.models import COORDINATOR, Ballot, Release, Reminder, Seat, State, Status, holders
+from releases.models import COORDINATOR, Ballot, Item, PhaseMoments, Release, Reminder, Seat, State, Status, holders
 
 LATE_MAIL = timedelta(minutes=10)  # from then on a mail says how late it is
 
@@ -155,6 +156,37 @@ def alarm(row: Reminder, now: datetime) -> Letter:
     leads = row.recipient_id == release.coordinator_id
     why = "you coordinate this release" if leads else f"you are {roles_words(release, row.recipient, now)}"
     return Letter("alarm", facts, reason="coordinator", path=path, why=why)
+
+
+def overdue(row: Reminder, now: datetime) -> Letter:
+    """What is past its due moment: to who must settle it, and when that was not enough to deputy and coordinator."""
+    release, person = release_of(row), row.recipient
+    found = escalation.for_reader(row, release, escalation.still_late(row, release, now), now)
+    if not found:
+        raise NothingToSay("settled in time")
+    first = row.mark == escalation.FIRST
+    waiting = {one.name: one for _, item in found for one in duty.on_duty(release, holders(release, item.role), now)}
+    facts = {
+        "lines": [_overdue_line(item, moments, row, now) for moments, item in found],
+        "first": first,
+        "waiting": listed(list(waiting), most=2),
+        "deployed": all(item.phase.stage == Stage.POST_DEPLOYMENT for _, item in found),
+        "waiting_many": len(waiting) > 1,
+        "only_you": list(waiting.values()) == [person],
+        **standing_in(release, person, now),
+    }
+    leads = person.pk == release.coordinator_id
+    why = "you coordinate this release" if leads else f"you are {roles_words(release, person, now)}"
+    return Letter("escalation", facts, reason="owner" if first else "coordinator", why=why)
+
+
+def _overdue_line(item: Item, moments: PhaseMoments, row: Reminder, now: datetime) -> Line:
+    """The line of an item; when it is told to others than those who must settle it, it says whose it is."""
+    line, release = item_line(item, moments, row.recipient, now), item.phase.release
+    others = [one.name for one in holders(release, item.role) if one.pk != row.recipient_id]
+    if item.role and not holders(release, item.role):
+        return replace(line, notes=(*line.notes, f"nobody is {item.role}"))
+    return replace(line, notes=(*line.notes, listed(others))) if others else line
 
 
 def assigned(row: Reminder, now: datetime) -> Letter:

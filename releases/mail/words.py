@@ -130,14 +130,14 @@ def lines(release: Release, person: User, now: datetime) -> list[Line]:
         for item in moments.phase.items.all():
             mine = item.role.slug if item.role else COORDINATOR
             if mine in roles and is_open(item, moments, now):
-                found.append(_item_line(item, moments, person, now))
+                found.append(item_line(item, moments, person, now))
     owners = {person.pk, *(one.pk for one in away)}
     actions = [row for row in reminders.open_actions(release) if row.owner_id in owners]
     found += [_action_line(row, release, person, now) for row in actions]
     return sorted(found, key=lambda line: not line.late)
 
 
-def _item_line(item: Item, moments: PhaseMoments, person: User, now: datetime) -> Line:
+def item_line(item: Item, moments: PhaseMoments, person: User, now: datetime) -> Line:
     due, late = moments.due_of(item), moments.is_late(item, now)
     notes = [f"blocked: {item.state_reason}"] if item.state == State.BLOCKED else []
     notes += ["needs evidence"] if item.evidence_wanted else []
@@ -162,7 +162,9 @@ def _action_line(row: ActionItem, release: Release, person: User, now: datetime)
 def _when(due: datetime | None, late: bool, person: User, now: datetime) -> str:
     if due is None:
         return ""
-    return f"late {duration(now - due)}" if late else f"due {short(due, person, now)}"
+    if late:
+        return f"late {duration(now - due)}" if now - due >= timedelta(minutes=1) else "due now"
+    return f"due {short(due, person, now)}"
 
 
 # Names

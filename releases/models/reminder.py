@@ -60,13 +60,15 @@ class ReminderQuerySet(models.QuerySet["Reminder"]):
 class Reminder(models.Model):
     """One mail owed. `about` names its subject ("decision:12", "invitation:4"), "" for the release itself.
 
-    For `kind` MARK and ALARM, `mark` is the offset ("T-3d", "T-1h") and `rank` rises with later marks.
+    For `kind` MARK and ALARM, `mark` is the offset ("T-3d", "T-1h") and `rank` rises with later marks; for ESCALATION
+    `mark` is the stage, and `data` holds the items.
     `message_id` is derived from the row, so that a repeat after a crash carries the same one.
     """
 
     class Kind(models.TextChoices):
         MARK = "mark", "T-reminder"
         ALARM = "alarm", "alarm"
+        ESCALATION = "escalation", "escalation"
         ASSIGNED = "assigned", "assigned"
         ASKED = "asked", "asked to vote"
         SPOKEN = "spoken", "ballot recorded for you"

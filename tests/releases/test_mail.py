@@ -92,10 +92,13 @@ def just_mailed(cast: Cast) -> list[Any]:
     gonogo.withdraw_poll(later, "asked too early", by=cast.dana)
     workflow.cancel(later, "merged into 4.3", by=cast.dana)
     gonogo.open_poll(asked := ReleaseFactory(), by=cast.ada)
+    bring_to(ReleaseFactory(), Status.DEPLOYED)
     ReleaseFactory(holders={})
 
     outbox.outbox.clear()
     ledger.tick(timezone.now() + timedelta(minutes=11))
+    ledger.tick(timezone.now() + 2 * HOUR + timedelta(minutes=1))
+    ledger.tick(timezone.now() + 3 * HOUR + timedelta(minutes=2))
     ledger.tick(fresh(asked).t_zero - HOUR)
     assert set(Reminder.objects.filter(state="sent").values_list("kind", flat=True)) == set(Reminder.Kind.values)
     return list(outbox.outbox)
