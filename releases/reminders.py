@@ -18,10 +18,12 @@ from checklists.tminus import Anchor, Offset, due_at
 from releases import duty
 from releases.models import (
     BEFORE_START,
+    OPTIONAL,
     PROJECT_MANAGER,
     STILL_NEWS,
     ActionItem,
     Heartbeat,
+    OptOut,
     Poll,
     Release,
     Reminder,
@@ -227,6 +229,8 @@ def refusal(row: Reminder, now: datetime | None = None) -> Refusal | None:
     release = row.release
     if not row.recipient.is_active:
         return STATE.SUPPRESSED, "no longer has an account"
+    if row.kind in OPTIONAL and OptOut.objects.filter(user=row.recipient_id, kind=row.kind).exists():
+        return STATE.SUPPRESSED, "opted out"
     if release is None:
         return None
     if row.kind != Reminder.Kind.TAKEN_OVER and not _may_see(row.recipient, release):

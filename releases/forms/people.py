@@ -15,8 +15,9 @@ from django.utils.safestring import SafeString
 
 from checklists.models import Role
 from relcoord.models import User
+from releases import optout
 from releases.forms.window import zone_of
-from releases.models import COORDINATOR, Release
+from releases.models import COORDINATOR, OPTIONAL, Release
 
 
 def people() -> QuerySet[User]:
@@ -169,6 +170,17 @@ class SettingsForm(forms.ModelForm):
     def clean_time_zone(self) -> str:
         said = self.cleaned_data["time_zone"].strip()
         return zone_of(said).key if said else ""
+
+
+class MailsForm(forms.Form):
+    """The mails one wants, of those one may do without."""
+
+    wanted = forms.MultipleChoiceField(
+        label="Mail me when",
+        required=False,
+        choices=[(kind.value, optout.WORDS[kind]) for kind in OPTIONAL],
+        widget=forms.CheckboxSelectMultiple,
+    )
 
 
 class WelcomeForm(forms.Form):

@@ -18,6 +18,7 @@ from django.core.mail import EmailMultiAlternatives
 
 from relcoord.lib.mail import compose
 from relcoord.models import User
+from releases import optout
 from releases.mail import asking, news, words
 from releases.mail.words import Letter, NothingToSay
 from releases.models import Release, Reminder
@@ -61,6 +62,8 @@ def build(row: Reminder, now: datetime) -> EmailMultiAlternatives:
     release, person = row.release, row.recipient
     home = release.get_absolute_url() if release else "/"
     context = common(person, release, now) | letter.facts
+    unsubscribe = optout.path(person, row.kind)
+    context["unsubscribe"] = words.url(unsubscribe) if unsubscribe else ""
     context |= {"why": letter.why, "mark": row.mark, "url": words.url(letter.path or home)}
     lead = release.coordinator if release else None
     return compose(
@@ -70,7 +73,7 @@ def build(row: Reminder, now: datetime) -> EmailMultiAlternatives:
         message_id=row.message_id or message_id(row),
         sender=release.title if release else "",
         reply_to=(lead.name, lead.email) if lead and lead.pk != person.pk else None,
-        headers=_headers(release, letter),
+        headers=_headers(release, letter) | _one_click(context["unsubscribe"]),
     )
 
 
@@ -87,6 +90,13 @@ def common(person: User, release: Release | None, now: datetime) -> dict[str, An
         "total": len(items),
         "coordinator": release.coordinator,
     }
+
+
+def _one_click(address: str) -> dict[str, str]:
+    """RFC 8058: the mail program may post to `address` by itself, without a log-in."""
+    return (
+        {"List-Unsubscribe": f"<{address}>", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"} if address else {}
+    )
 
 
 def _headers(release: Release | None, letter: Letter) -> dict[str, str]:

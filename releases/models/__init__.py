@@ -21,7 +21,7 @@ from releases.models.release import (
     Status,
     Submission,
 )
-from releases.models.reminder import STILL_NEWS, Reminder
+from releases.models.reminder import OPTIONAL, STILL_NEWS, OptOut, Reminder
 from releases.models.rollback import Part, Path, Rollback, RollbackStep, Severity
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "HOLDABLE",
     "MOVES",
     "ON_CALL",
+    "OPTIONAL",
     "PROJECT_MANAGER",
     "SETTLED",
     "STILL_NEWS",
@@ -49,6 +50,7 @@ __all__ = [
     "Invitation",
     "Item",
     "Note",
+    "OptOut",
     "Override",
     "Part",
     "Path",

@@ -152,3 +152,36 @@ class Reminder(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} {self.mark} to {self.recipient_id}".replace("  ", " ")
+
+
+# The mails one may do without. Whoever does is not mailed, and the coordinator sees it; votes, decisions, alarms,
+# escalations and rollback reach everybody.
+OPTIONAL = (
+    Reminder.Kind.MARK,
+    Reminder.Kind.RESCHEDULED,
+    Reminder.Kind.HELD,
+    Reminder.Kind.RESUMED,
+    Reminder.Kind.REVOKED,
+    Reminder.Kind.WITHDRAWN,
+    Reminder.Kind.CANCELLED,
+    Reminder.Kind.CLOSED,
+)
+
+
+class OptOut(models.Model):
+    """A person wants no mails of a kind."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="opt_outs")
+    kind = models.CharField(max_length=20, choices=Reminder.Kind)
+    at = models.DateTimeField()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["user", "kind"], name="opted_out_once_a_kind"),
+            models.CheckConstraint(
+                condition=Q(kind__in=[kind.value for kind in OPTIONAL]), name="opted_out_of_what_one_may_do_without"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user_id} without {self.get_kind_display()}"

@@ -14,14 +14,15 @@ from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_POST
 
 from relcoord.lib.htmx import HtmxRequest, say
 from relcoord.lib.verbs import needs
 from relcoord.models import User
-from releases import people
+from releases import optout, people
 from releases.errors import DomainError
-from releases.forms.people import AbsenceForm, SettingsForm, WelcomeForm
+from releases.forms.people import AbsenceForm, MailsForm, SettingsForm, WelcomeForm
 from releases.forms.window import suggested_zones
 from releases.models import Delegation, Invitation
 from releases.views.base import to, who
@@ -35,6 +36,7 @@ def _settings_page(request: HtmxRequest, status: int = 200, **given: object) -> 
     recent = today - timedelta(days=30)
     context = {
         "form": SettingsForm(instance=me),
+        "mails_form": MailsForm(initial={"wanted": optout.wanted(me)}),
         "absence_form": AbsenceForm(),
         "absences": Delegation.objects.filter(user=me.pk, ends_on__gte=recent).select_related("deputy"),
         "deputizes": Delegation.objects.filter(deputy=me.pk, ends_on__gte=today).select_related("user"),
@@ -86,6 +88,35 @@ def absence_end(request: HtmxRequest, pk: int) -> HttpResponse:
     people.end_delegation(row, by=who(request))
     say(request, "The absence is taken back")
     return to(request, reverse("settings"))
+
+
+@needs("own_account")
+@require_POST
+def mails_choose(request: HtmxRequest) -> HttpResponse:
+    """Which mails I want, of those one may do without."""
+    form = MailsForm(request.POST)
+    if not form.is_valid():
+        return _settings_page(request, 422, mails_form=form)
+    optout.choose(who(request), form.cleaned_data["wanted"])
+    say(request, "Saved")
+    return to(request, reverse("settings"))
+
+
+@csrf_exempt  # a mail program posts without a cookie; the signed token is the right, and ends one kind of mail at most
+@login_not_required
+@needs("public")
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
+    """The link of RFC 8058: GET shows a form and changes nothing; its post, a mail program's too, ends the mails."""
+    found = optout.read(token)
+    if found is None:
+        raise Http404
+    person, kind = found
+    if request.method == "POST":
+        optout.opt_out(person, kind)
+    context = {"person": person, "words": optout.WORDS[kind], "out": kind not in optout.wanted(person)}
+    return render(request, "account/unsubscribe.html", context)
 
 
 @login_not_required

@@ -16,7 +16,7 @@ from django.utils.formats import date_format
 
 from relcoord.lib.htmx import HtmxRequest, say
 from relcoord.models import User
-from releases import duty, ledger, permissions, reminders, tasks
+from releases import duty, ledger, optout, permissions, reminders, tasks
 from releases.models import Release, Reminder, assignments_of
 from releases.views.base import acts, shows, to, who
 from releases.views.frame import frame
@@ -41,6 +41,7 @@ def reminders_page(request: HtmxRequest, release: Release) -> HttpResponse:
         "counts": counts(rows),
         "people": User.objects.filter(pk__in=rows.values("recipient")).order_by("name"),
         "trouble": reminders.trouble(release),
+        "opted_out": optout.of_release(release),
         "server": reminders.server_trouble(),
         "next": reminders.next_for(release),
         "may_send": permissions.may(who(request), "send_now", release),

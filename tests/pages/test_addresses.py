@@ -29,7 +29,7 @@ LOOKS = {"view", "export"}  # the verbs of pages that only show
 
 # Addresses that show a form to GET and take it by POST; by hand, so that a new one is thought about.
 FORMS = {
-    *("releases:create", "releases:edit", "settings", "invitation"),
+    *("releases:create", "releases:edit", "settings", "invitation", "unsubscribe"),
     *("releases:item_add", "releases:items_give", "releases:item_edit"),
     *("releases:hold", "releases:resume", "releases:cancel", "releases:start", "releases:finish", "releases:close"),
     *("releases:go_withdraw", "checklists:import", "checklists:new", "checklists:edit", "checklists:edit_markdown"),
@@ -105,6 +105,8 @@ class World:
                 address.name, "nothing"
             ),
         }
+        if address.name == "unsubscribe":
+            known["token"] = signing.dumps({"person": self.cast.gus.pk, "kind": "closed"}, salt="unsubscribe")
         if "pk" in wanted:
             known["pk"] = self.pk(address.name, release)
         return {name: known[name] for name in wanted}
@@ -153,8 +155,8 @@ def test_every_address_says_which_verb_it_carries_out(address: Address) -> None:
     assert address.verb in {*table, "public"}
 
 
-def test_only_the_invitation_is_public() -> None:
-    assert [address.name for address in ADDRESSES if address.verb == "public"] == ["invitation"]
+def test_only_the_links_that_mails_carry_their_own_right_in_are_public() -> None:
+    assert {address.name for address in ADDRESSES if address.verb == "public"} == {"invitation", "unsubscribe"}
 
 
 def test_forms_and_pages_named_here_exist() -> None:
