@@ -153,17 +153,20 @@ def _standing(live: list[Release]) -> dict[int, reminders.Standing]:
     kinds = (*reminders.OF_THE_PLAN, Reminder.Kind.ASKED)
     rows = Reminder.objects.filter(kind__in=kinds, release__in=versions, resend_of=None)
     rows = rows.exclude(state__in=(STATE.SUPERSEDED, STATE.CANCELLED))
-    names = ("release", "kind", "recipient", "mark", "schedule_version", "state", "about", "created_at")
-    for pk, kind, who, mark, version, state, about, created in rows.values_list(*names):
+    names = ("release", "kind", "recipient", "mark", "schedule_version", "state", "about")
+    for pk, kind, who, mark, version, state, about in rows.values_list(*names):
         if kind == Reminder.Kind.MARK and state in (STATE.SENT, STATE.SENDING):
             found[pk].sent.add((who, mark))
         if kind == Reminder.Kind.ASKED:
             found[pk].asked.add((who, about))
         elif version == versions[pk]:
             found[pk].rows.add((kind, who, mark))
-            if roles := reminders.roles_about(about):
-                found[pk].told.add((who, roles))
-                found[pk].told_at[who] = max(created, found[pk].told_at.get(who, created))
+            found[pk].told.add((who, reminders.roles_about(about)))
+    # Moments take long to read: only of the few rows whose moment matters.
+    of_roles = rows.filter(kind=Reminder.Kind.ALARM, mark=reminders.EMPTY_ROLE)
+    for pk, who, version, at in of_roles.values_list("release", "recipient", "schedule_version", "created_at"):
+        if version == versions[pk]:
+            found[pk].told_at[who] = max(at, found[pk].told_at.get(who, at))
     return found
 
 
