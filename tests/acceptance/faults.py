@@ -60,14 +60,14 @@ FAULTS = (
         "releases/models/item.py",
         'Stage.PRODUCTION: ("deploying",),',
         'Stage.PRODUCTION: ("cleared", "deploying"),',
-        ("tests/flows/test_expected_tables.py",),
+        ("tests/pages/test_expected_tables.py",),
     ),
     Fault(
         "let a member decide",
         "releases/permissions.py",
         '"decide": _LEAD,',
         '"decide": _LEAD | {Standing.MEMBER},',
-        ("tests/releases/test_gonogo.py", "tests/flows/test_expected_tables.py"),
+        ("tests/releases/test_gonogo.py", "tests/pages/test_expected_tables.py"),
     ),
     Fault(
         "skip the event",
