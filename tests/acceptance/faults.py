@@ -37,8 +37,8 @@ FAULTS = (
     Fault(
         "drop the release lock",
         "releases/models/release.py",
-        'return self.select_for_update(of=("self",)).select_related("coordinator").get(pk=release.pk)',
-        'return self.select_related("coordinator").get(pk=release.pk)',
+        'rows = self.select_for_update(of=("self",)).select_related("coordinator")',
+        'rows = self.select_related("coordinator")',
         ("tests/services/test_verb_races.py",),
     ),
     Fault(
