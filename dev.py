@@ -61,18 +61,22 @@ def test(arguments: Sequence[str]) -> int:
     if only not in {"", "postgres", "sqlite"}:
         print(f"TEST_DATABASE is {only!r}; it can be postgres or sqlite.", file=sys.stderr)
         return 2
-    side_by_side = (
-        []
-        if any_path(arguments) or "-n" in arguments
-        else ["-n", str(min(6, (os.cpu_count() or 2) + 1)), "--dist", "worksteal"]
-    )
     results: dict[str, int] = {}
     for database in [only] if only else ["postgres", "sqlite"]:
         print(f"\n=== tests on {database} ===", flush=True)
         results[database] = subprocess.call(
-            [PYTHON, "-m", "pytest", *side_by_side, *arguments], env={**os.environ, "TEST_DATABASE": database}
+            [PYTHON, "-m", "pytest", *side_by_side(database, arguments), *arguments],
+            env={**os.environ, "TEST_DATABASE": database},
         )
     return report(results, nothing_collected_is_fine=bool(arguments))
+
+
+def side_by_side(database: str, arguments: Sequence[str]) -> list[str]:
+    """As many workers as there are processors; one more where they wait for a server. None for a part of the tests."""
+    if any_path(arguments) or "-n" in arguments:
+        return []
+    workers = (os.cpu_count() or 2) + (database == "postgres")
+    return ["-n", str(min(6, workers)), "--dist", "worksteal"]
 
 
 def lint(arguments: Sequence[str]) -> int:

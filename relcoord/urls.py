@@ -6,6 +6,8 @@ from django.urls import URLPattern, URLResolver, include, path
 from relcoord import views
 from releases.views import account, guide
 
+handler400 = views.bad_request
+
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("releases.urls")),
     path("help/", guide.help_page, name="help"),

@@ -5,8 +5,10 @@ from __future__ import annotations
 from email.utils import getaddresses
 
 from django.conf import settings
+from django.core.exceptions import RequestDataTooBig, TooManyFieldsSent
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.template.defaultfilters import filesizeformat
 from django.utils.html import format_html
 from django.views.decorators.clickjacking import xframe_options_sameorigin
 from django.views.decorators.http import require_safe
@@ -58,6 +60,14 @@ def may_read(request: HttpRequest, mail: outbox.Mail) -> bool:
         return False
     own = user.email.lower() in {address.lower() for _, address in getaddresses(mail.recipients)}
     return user.is_staff or own or ("List-Id" in headers and "Sensitivity" not in headers)
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """400, or 413 with the limit for what is too large to be read at all."""
+    if isinstance(exception, RequestDataTooBig | TooManyFieldsSent):
+        limit = filesizeformat(settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
+        return render(request, "400.html", {"too_large": True, "limit": limit}, status=413)
+    return render(request, "400.html", status=400)
 
 
 def _only_where_kept() -> None:

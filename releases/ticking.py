@@ -7,6 +7,7 @@ changing the list itself is in `amending`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -202,7 +203,7 @@ def write_note(
 
 def take(item: Item) -> Item:
     """Lock the release, then read the item fresh, with the locked release behind it."""
-    release = Release.objects.lock(item.phase.release)
+    release = Release.objects.lock(item.phase.release_id)
     fresh = Item.objects.select_related("phase", "role").get(pk=item.pk)
     fresh.phase.release = release
     return fresh
@@ -307,13 +308,20 @@ def _overridden(item: Item) -> bool:
     return any(entry["kind"] == "item" and entry["id"] == item.pk for row in named for entry in row.overrides)
 
 
+def earlier_settled(items: Iterable[Item]) -> bool:
+    """What a computed item says: is every required item before the decision phase settled, and is there one?"""
+    wanted = [row for row in items if row.phase.stage == Stage.PREPARATION and row.required]
+    wanted = [row for row in wanted if row.kind not in (Kind.COMPUTED, Kind.DECISION)]
+    return bool(wanted) and all(row.settled for row in wanted)
+
+
 def follow(release: Release) -> None:
     """Let the computed items follow the earlier phases: done when every required item there is settled."""
-    rows = list(Item.objects.of(release).filter(kind=Kind.COMPUTED, phase__stage=Stage.DECISION))
-    if not rows or release.status not in TICKABLE[Stage.DECISION]:
+    if release.status not in TICKABLE[Stage.DECISION]:
         return
-    wanted = State.DONE if Item.objects.earlier_settled(release) else State.OPEN
-    for row in rows:
+    early = list(Item.objects.of(release).filter(phase__stage__in=(Stage.PREPARATION, Stage.DECISION)))
+    wanted = State.DONE if earlier_settled(early) else State.OPEN
+    for row in [row for row in early if row.kind == Kind.COMPUTED and row.phase.stage == Stage.DECISION]:
         if row.state != wanted:
             before, row.state, row.state_at, row.state_by = {"state": row.state}, wanted, timezone.now(), None
             row.version += 1

@@ -9,18 +9,20 @@ import shutil
 import socket
 import tempfile
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests import provision
 
-# What meets both databases: the rules and the journeys. A test elsewhere joins them by its mark.
+# What meets both databases: the rules and the journeys.
 BOTH_DATABASES = (
     "tests/releases/",
     "tests/flows/",
     "tests/checklists/test_commands.py",  # the rest of checklists is text, or pages over these two
     "tests/checklists/test_editing.py",
+    "tests/test_stage.py",
 )
 
 SETTINGS = {
@@ -51,18 +53,23 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "both_databases: also runs in the round on SQLite, like the rules and journeys")
     config.addinivalue_line("markers", "postgres: needs PostgreSQL, so it stays out of the round on SQLite")
     if "PYTEST_XDIST_WORKER" not in os.environ:
         named = config.args_source is pytest.Config.ArgsSource.ARGS
         os.environ["TEST_SELECTION"] = "named" if named else "all"
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    if database() == "postgres" or os.environ["TEST_SELECTION"] == "named" or collection_path.is_dir():
+        return None
+    meets_both = collection_path.relative_to(config.rootpath).as_posix().startswith(BOTH_DATABASES)
+    return None if meets_both else True
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if database() == "postgres":
         return
-    everything = os.environ["TEST_SELECTION"] == "all"
-    left_out = {item for item in items if item.get_closest_marker("postgres") or (everything and not _meets_both(item))}
+    left_out = {item for item in items if item.get_closest_marker("postgres")}
     config.hook.pytest_deselected(items=list(left_out))
     items[:] = [item for item in items if item not in left_out]
 
@@ -100,10 +107,6 @@ def _set_the_stage() -> None:
     except provision.ServiceError as error:
         _until_the_end.close()
         raise pytest.UsageError(str(error)) from None
-
-
-def _meets_both(item: pytest.Item) -> bool:
-    return item.nodeid.startswith(BOTH_DATABASES) or item.get_closest_marker("both_databases") is not None
 
 
 def _only_this_machine(connect: Any) -> Any:

@@ -8,7 +8,6 @@ from django.db import connection
 from tests.plugin import database
 
 
-@pytest.mark.both_databases
 def test_the_database_is_the_one_of_this_round(db: None) -> None:
     assert connection.vendor == {"postgres": "postgresql", "sqlite": "sqlite"}[database()]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Count, Q
+from django.db.models import Q
 
 from checklists.blueprints import Kind, Stage
 from checklists.models import ItemText, OffsetText
@@ -50,12 +50,6 @@ class ItemQuerySet(models.QuerySet["Item"]):
         """Items that stand before a GO: up to the decision phase, required, a person's to settle."""
         early = (Stage.PREPARATION, Stage.DECISION)
         return self.filter(phase__stage__in=early, required=True).exclude(kind__in=(Kind.COMPUTED, Kind.DECISION))
-
-    def earlier_settled(self, release: Release) -> bool:
-        """What a computed item says: is every required item before the decision phase settled, and is there one?"""
-        earlier = self.filter(phase__release=release).gate().filter(phase__stage=Stage.PREPARATION)
-        counts = earlier.aggregate(total=Count("pk"), settled=Count("pk", filter=Q(state__in=SETTLED)))
-        return bool(counts["total"]) and counts["total"] == counts["settled"]
 
 
 class Item(ItemText):

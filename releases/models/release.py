@@ -77,12 +77,13 @@ class Product(models.Model):
 
 
 class ReleaseQuerySet(models.QuerySet["Release"]):
-    def lock(self, release: Release) -> Release:
-        """Return the fresh row, locked until the transaction ends. The first thing every verb does.
+    def lock(self, release: Release | int) -> Release:
+        """Return the fresh row (of that id), locked until the transaction ends. The first thing every verb does.
 
         On SQLite every write transaction begins IMMEDIATE, so reading is enough there.
         """
-        return self.select_for_update(of=("self",)).select_related("coordinator").get(pk=release.pk)
+        rows = self.select_for_update(of=("self",)).select_related("coordinator")
+        return rows.get(pk=release if isinstance(release, int) else release.pk)
 
     def visible_to(self, user: User) -> Self:
         """Releases `user` may open: all but the restricted ones they have no part in."""

@@ -29,6 +29,13 @@ WIDER_THAN_THE_PAGE = """() => {
 }"""
 
 
+# Colours move for 120 ms after a change of theme; on a busy machine nobody knows when that begins.
+SETTLED = """() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => {
+  for (const move of document.getAnimations()) move.finish();
+  done();
+})))"""
+
+
 @dataclass
 class Sight:
     """Looks at pages; keeps what was wrong, and a line for each page."""
@@ -92,7 +99,7 @@ class Sight:
 
 def _wear(page: Page, theme: str) -> None:
     page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
-    page.wait_for_timeout(150)  # colours move for 120 ms
+    page.evaluate(SETTLED)
 
 
 def _back(page: Page) -> None:

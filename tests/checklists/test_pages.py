@@ -511,3 +511,11 @@ def test_what_is_pasted_is_previewed_while_typing_and_pages_are_open_to_everybod
         page.goto(f"{live_url}/checklists/{path}")
         assert axe(page) == [], path
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
+
+
+def test_a_paste_larger_than_a_form_may_be_is_answered_with_the_limit(as_ada, small, settings):
+    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 600 * 1024
+    answer = as_ada.post("/checklists/import/", {"text": "x" * 700 * 1024})
+    assert answer.status_code == 413
+    assert "This site takes up to 600.0 KB in one form" in text_of(answer).replace("\xa0", " ")
+    assert Template.objects.count() == 1

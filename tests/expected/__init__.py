@@ -1,1 +1,1 @@
-"""What must hold, written by hand as data; `tests/flows/test_expected_tables.py` drives it over HTTP."""
+"""What must hold, written by hand as data; `tests/pages/test_expected_tables.py` drives it over HTTP."""

@@ -37,8 +37,7 @@ def test_the_database_refuses_to_change_or_remove_an_event(event, statement):
     assert Event.objects.get(pk=event.pk).actor == event.actor
 
 
-@pytest.mark.postgres
-@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no TRUNCATE")
+@pytest.mark.postgres  # SQLite has no TRUNCATE
 def test_postgresql_refuses_to_truncate_the_events(event):
     with connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")  # or PostgreSQL refuses for another reason

@@ -206,9 +206,9 @@ def _clear_way(release: Release, verb: str) -> None:
 
 
 def refused_with_a_sentence(answer: Any, client: Client) -> str:
-    """The page the reader ends on; "" when it says nothing of a refusal."""
+    """The page the reader sees next; "" when it says nothing of a refusal. After a redirect any page says it once."""
     if answer.status_code in (302, 303):
-        answer = client.get(answer.url)
+        answer = client.get(reverse("help"))  # the shortest
     words = answer.content.decode()
     return words if SAID.search(words) else ""
 
