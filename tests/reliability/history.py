@@ -15,7 +15,7 @@ from tests.reliability.model import LEAD, QA, Mark, marks
 
 SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 A_BASE = 10  # so many histories begin alike, with the same release
-PLANS = (("T-3d", "T-1d", "T-4h"), ("T-5d", "T-26h", "T-2h"))
+PLANS = (("T-3d", "T-1d", "T-4h"), ("T-1d", "T-4h"), ("T-26h", "T-2h"))
 ZONES = ("Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu", "UTC")
 CLOCK_CHANGES = (
     datetime(2027, 3, 28, tzinfo=UTC),
@@ -131,7 +131,7 @@ class Writer:
         }
         if self.dice.random() < 0.35:
             self.early_clock_step()
-        for _ in range(self.dice.randint(1, 5)):
+        for _ in range(self.dice.randint(1, 4)):
             if self.over:
                 break
             self.dice.choices(list(scenes), list(scenes.values()))[0]()
@@ -261,7 +261,7 @@ class Writer:
     def a_server_outage(self) -> None:
         self.wait()
         self.note("server down")
-        self.note("server up", self.now + self.dice.choice((10 * MINUTE, 3 * HOUR)) * self.dice.random())
+        self.note("server up", self.now + self.dice.choice((10 * MINUTE, 2 * HOUR)) * self.dice.random())
 
     def early_clock_step(self) -> None:
         """Back over a mark that was past at the birth."""
@@ -285,7 +285,7 @@ class Writer:
         who = self.dice.choice((LEAD, *QA))
         if self.wait_for_a_mark(5 * MINUTE):
             self.note("busy", who=who, where=self.dice.choice(TEMPORARY))
-            self.note("free", self.now + self.dice.uniform(0, 3) * HOUR, who=who)
+            self.note("free", self.now + self.dice.choice((10 * MINUTE, 2 * HOUR)) * self.dice.random(), who=who)
 
     def an_unknown_address(self) -> None:
         who = self.dice.choice(QA)

@@ -18,6 +18,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -63,7 +64,7 @@ def _moment(name: str, zone: str, t_zero: datetime) -> datetime:
         return t_zero - Mark(name, t_zero, t_zero, 0).before
     days, there = int(name[2:-1]), ZoneInfo(zone)
     local = t_zero.astimezone(there)
-    shown = datetime(local.year, local.month, local.day, local.hour, local.minute, local.second)  # noqa: DTZ001
+    shown = datetime(local.year, local.month, local.day, local.hour, local.minute, local.second)
     return (shown - timedelta(days=days)).replace(tzinfo=there).astimezone(UTC)
 
 
@@ -239,7 +240,7 @@ def _had_its_chance(then: Iterable[Piece], mark: Mark, who: str, deaths: Sequenc
 
 def _cut(begin: timedelta, end: timedelta, at: Sequence[timedelta]) -> Iterator[tuple[timedelta, timedelta]]:
     edges = [begin, *sorted({moment for moment in at if begin < moment < end}), end]
-    yield from zip(edges, edges[1:], strict=False)
+    yield from pairwise(edges)
 
 
 # What must not be
