@@ -215,12 +215,13 @@ class Play:
             Reminder.objects.planned().exclude(kind=Reminder.Kind.MARK).update(
                 state=Reminder.State.SUPPRESSED, reason="this history is about marks alone"
             )
+        before = len(self.queue)
         try:
             ledger.tick()
         except Died:
             self.next_tick = self.soon()
-        else:
-            self.next_tick = self.first_need()
+        else:  # what happened while it slept is for the next tick to see
+            self.next_tick = self.first_need() if len(self.queue) == before else self.soon()
 
     def first_need(self) -> timedelta:
         """When a tick could next change something."""
