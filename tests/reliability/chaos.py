@@ -1,15 +1,17 @@
-"""The long form, behind `python3 dev.py chaos`: many random histories; its table goes to docs/reliability.md.
+"""The long form, behind `python3 dev.py chaos`: many random histories, many kills; tables go to docs/reliability.md.
 
-    python -m tests.reliability.chaos [--histories 10000] [--first 0] [--processes 2]
+    python -m tests.reliability.chaos [--histories 10000] [--first 0] [--kills 1000] [--processes 2]
 
-Each process plays its share on a PostgreSQL database of its own. Ends with 0 only when nothing was lost, stale, out of
-order or double; a history that fails is printed with its seed, and `history(seed)` is the same again.
+0 leaves one of the two out, and its table as it was. Each process plays its share of the histories on a PostgreSQL
+database of its own. Ends with 0 only when nothing was wrong; a history that fails is printed with its seed, and
+`history(seed)` is the same again.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import platform
 import subprocess
@@ -22,9 +24,14 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 from tests import plugin, provision
 from tests.reliability.history import A_BASE
+
+if TYPE_CHECKING:
+    from tests.reliability.kills import Result as KillsResult
 
 ROOT = Path(__file__).resolve().parents[2]
 REPORT = ROOT / "docs" / "reliability.md"
@@ -36,18 +43,30 @@ def main(arguments: Sequence[str]) -> int:
     asked = _options(arguments)
     if asked.share:
         return play_share(asked.first, asked.histories)
+    wrong: list[str] = []
     with stage() as environment:
-        result = simulate(asked.first, asked.histories, asked.processes, environment)
-    lines = table(result, asked)
-    print("\n".join(lines))
-    write("simulation", lines)
-    return 1 if result.wrong else 0
+        if asked.histories:
+            played = simulate(asked.first, asked.histories, asked.processes, environment)
+            wrong += played.wrong
+            publish("simulation", table(played, asked))
+        if asked.kills:
+            survived = chaos(asked.kills, environment)
+            wrong += survived.wrong
+            print(*survived.wrong, sep="\n")
+            publish("kills", table_of_kills(survived, asked, environment))
+    return 1 if wrong else 0
+
+
+def publish(name: str, lines: list[str]) -> None:
+    print("\n".join(lines), flush=True)
+    write(name, lines)
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="dev.py chaos", description="Play many random histories against the model.")
-    parser.add_argument("--histories", type=int, default=10_000, help="how many (default: %(default)s)")
+    parser = argparse.ArgumentParser(prog="dev.py chaos", description="Show that no reminder is lost.")
+    parser.add_argument("--histories", type=int, default=10_000, help="how many to play (default: %(default)s)")
     parser.add_argument("--first", type=int, default=0, help="the seed of the first (default: %(default)s)")
+    parser.add_argument("--kills", type=int, default=1_000, help="how many (default: %(default)s)")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 2, help="at once (default: %(default)s)")
     parser.add_argument("--share", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args(arguments)
@@ -58,12 +77,13 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
 
 @contextmanager
 def stage() -> Iterator[dict[str, str]]:
-    """PostgreSQL, and the environment the tests have."""
+    """PostgreSQL and Redis, and the environment the tests have."""
     with ExitStack() as until_the_end:
         var = until_the_end.enter_context(tempfile.TemporaryDirectory(prefix="relcoord-chaos-"))
         url = until_the_end.enter_context(provision.postgres())
         given = {name: value for name, value in os.environ.items() if name not in plugin.CLEARED}
-        own = {"VAR_DIR": var, "DATABASE_URL": url, "REDIS_URL": "redis://127.0.0.1:1/0"}
+        broker = until_the_end.enter_context(provision.redis())
+        own = {"VAR_DIR": var, "DATABASE_URL": url, "REDIS_URL": broker}
         yield given | plugin.SETTINGS | plugin.PRODUCTION | own
 
 
@@ -148,8 +168,6 @@ def lines_of(shares: list[subprocess.Popen[str]]) -> Iterator[str]:
 
 def play_share(first: int, histories: int) -> int:
     """In a process of its own: play, judge, and print one line of JSON for each base."""
-    import logging
-
     import django
 
     django.setup()
@@ -181,6 +199,51 @@ def play_share(first: int, histories: int) -> int:
     return 0
 
 
+# The kills
+
+
+def chaos(kills: int, environment: dict[str, str]) -> KillsResult:
+    """Kill the programs of production while mails flow, on a database of its own."""
+    database = new_database(environment["DATABASE_URL"], "chaos")
+    environment = environment | {"DATABASE_URL": database, "DJANGO_SETTINGS_MODULE": "relcoord.settings"}
+    os.environ.clear()
+    os.environ.update(environment)
+    import django
+
+    django.setup()
+    logging.getLogger("mail.log").setLevel(logging.WARNING)  # the SMTP server's every line
+    from django.core.management import call_command
+
+    from tests.reliability.kills import run
+    from tests.smtp import sink
+
+    call_command("migrate", verbosity=0)
+    log = Path(environment["VAR_DIR"]) / "programs.log"
+    with sink(SimpleNamespace()) as smtp, log.open("w") as output:
+        given = environment | {"EMAIL_URL": f"smtp+plain://127.0.0.1:{smtp.port}"}
+        return run(kills, given, smtp, output)
+
+
+def table_of_kills(result: KillsResult, asked: argparse.Namespace, environment: dict[str, str]) -> list[str]:
+    from tests.reliability.kills import BEAT, SENDER, WORKER
+
+    share = f"{100 * result.extra / result.senders_killed:.1f} %" if result.senders_killed else "-"
+    rows = [
+        ("`kill -9` of senders", result.kills[SENDER]),
+        ("`kill -9` of workers, which send too", result.kills[WORKER]),
+        ("`kill -9` of beat", result.kills[BEAT]),
+        ("mails owed (holds, reschedules, T-4h)", result.expected),
+        ("verbs the database refused, which owe nothing", result.refused),
+        ("mails a killed program had in hand", result.in_hand),
+        ("extra copies, all under the same Message-ID", result.extra),
+        ("extra copies, of the kills of senders and workers", share),
+        ("**copies under another Message-ID**", len(result.strangers)),
+        ("**lost**", len(result.lost)),
+    ]
+    command = f"python3 dev.py chaos --histories 0 --kills {asked.kills}"
+    return ["## Kills", "", *facts(command, version_of(environment["DATABASE_URL"]), result.seconds), "", *listed(rows)]
+
+
 # The report
 
 HAPPENINGS = {
@@ -203,21 +266,24 @@ WRONG = ("lost", "stale", "out of order", "double")
 
 def table(result: Result, asked: argparse.Namespace) -> list[str]:
     """The report's part, in Markdown."""
-    rows = [(name, result.counts[name]) for name in FACTS]
+    rows: list[tuple[str, int | str]] = [(name, result.counts[name]) for name in FACTS]
     rows += [(name, sum(result.counts[f"happening: {what}"] for what in whats)) for name, whats in HAPPENINGS.items()]
     rows += [(f"**{name}**", result.counts[name]) for name in WRONG]
-    command = f"python3 dev.py chaos --histories {asked.histories}" + (f" --first {asked.first}" if asked.first else "")
+    first = f" --first {asked.first}" if asked.first else ""
+    command = f"python3 dev.py chaos --histories {asked.histories}{first} --kills 0"
+    return ["## Simulation", "", *facts(command, result.postgres, result.seconds), "", *listed(rows)]
+
+
+def facts(command: str, postgres: str, seconds: float) -> list[str]:
     return [
-        "## Simulation",
-        "",
         f"- Date: {datetime.now(UTC):%Y-%m-%d}",
-        f"- Machine: {os.cpu_count()} CPUs, Python {platform.python_version()}, PostgreSQL {result.postgres}",
-        f"- Command: `{command}` ({asked.processes} processes, {result.seconds:.0f} s)",
-        "",
-        "| | |",
-        "|---|--:|",
-        *(f"| {name} | {number} |" for name, number in rows),
+        f"- Machine: {os.cpu_count()} CPUs, Python {platform.python_version()}, PostgreSQL {postgres}",
+        f"- Command: `{command}`, {seconds:.0f} s",
     ]
+
+
+def listed(rows: list[tuple[str, int | str]]) -> list[str]:
+    return ["| | |", "|---|--:|", *(f"| {name} | {number} |" for name, number in rows)]
 
 
 INTRODUCTION = """# Reliability of the reminders: what was measured

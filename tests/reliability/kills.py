@@ -27,9 +27,11 @@ from tests.smtp import Sink
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
-SENDERS, WORKER, BEAT = "sender", "worker", "beat"
-AGES = {SENDERS: (2.0, 7.0), WORKER: (4.0, 10.0), BEAT: (3.0, 9.0)}  # seconds until one is killed
+SENDER, WORKER, BEAT = "sender", "worker", "beat"
+AGES = {SENDER: (2.0, 7.0), WORKER: (4.0, 10.0), BEAT: (3.0, 9.0)}  # seconds until one is killed
 BETWEEN_VERBS = 0.4  # seconds
+MOST_EXTRA = 0.1  # of the kills of senders, each of which may repeat a mail
+ENOUGH_TO_COUNT = 100  # kills; in fewer a share says nothing
 NUMBER = re.compile(r"number (\d+) of the chaos")
 
 
@@ -70,12 +72,22 @@ class Result:
     lost: list[str] = field(default_factory=list)
     extra: int = 0  # copies beyond the first
     strangers: list[str] = field(default_factory=list)  # copies under another Message-ID
+    in_hand: int = 0  # mails that were tried again: the program that had them was killed
     refused: int = 0  # verbs the database did not take, so that they owe nothing
     seconds: float = 0.0
 
     @property
+    def senders_killed(self) -> int:
+        """A worker sends as a sender does."""
+        return self.kills[SENDER] + self.kills[WORKER]
+
+    @property
     def wrong(self) -> list[str]:
-        return [f"lost: {line}" for line in self.lost] + [f"another Message-ID: {line}" for line in self.strangers]
+        found = [f"lost: {line}" for line in self.lost]
+        found += [f"another Message-ID: {line}" for line in self.strangers]
+        if self.senders_killed >= ENOUGH_TO_COUNT and self.extra > MOST_EXTRA * self.senders_killed:
+            found.append(f"{self.extra} extra copies in {self.senders_killed} kills of senders")
+        return found
 
 
 class Flow:
@@ -146,7 +158,7 @@ def received(sink: Sink) -> dict[tuple[str, str], list[str]]:
 
 def programs(environment: Mapping[str, str], log: TextIO, senders: int) -> list[Program]:
     celery = [str(BIN / "celery"), "--app", "relcoord"]
-    commands = [(SENDERS, [sys.executable, "manage.py", "reminders", "--loop"])] * senders
+    commands = [(SENDER, [sys.executable, "manage.py", "reminders", "--loop"])] * senders
     commands += [
         (WORKER, [*celery, "worker", "--concurrency", "1"]),
         (BEAT, [*celery, "beat", "--pidfile="]),
@@ -197,7 +209,10 @@ def _wait(done: Callable[[], bool], patience: float) -> None:
 
 
 def _counted(result: Result, flow: Flow, sink: Sink, seconds: float) -> Result:
+    from releases.models import Reminder
+
     came = received(sink)
+    result.in_hand = Reminder.objects.filter(attempts__gt=1).count()
     result.expected, result.refused, result.seconds = len(flow.expected), flow.refused, seconds
     result.lost = sorted(f"{what} to {name}" for what, name in flow.expected - came.keys())
     copies = [(what, name, ids) for (what, name), ids in came.items() if (what, name) in flow.expected]
