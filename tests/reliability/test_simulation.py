@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import logging
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -65,6 +67,19 @@ def test_a_history_is_the_same_each_time_and_no_other() -> None:
     assert history(4711) == history(4711)
     assert history(4711).start == history(4712).start
     assert history(4711).happenings != history(4712).happenings
+
+
+@pytest.mark.parametrize("name", ["model", "history", "judge"])
+def test_what_should_have_been_sent_is_not_asked_of_the_application(name: str) -> None:
+    tree = ast.parse((Path(__file__).parent / f"{name}.py").read_text(encoding="utf-8"))
+    found = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    found |= {entry.name for node in ast.walk(tree) if isinstance(node, ast.Import) for entry in node.names}
+    known = {module.split(".")[0] for module in found if module}
+    assert known & {"releases", "checklists", "relcoord", "django"} == set()
+    assert {module for module in found if module and module.startswith("tests")} <= {
+        "tests.reliability.model",
+        "tests.reliability.history",
+    }
 
 
 # The judge itself, on accounts made by hand
