@@ -79,6 +79,15 @@ def side_by_side(database: str, arguments: Sequence[str]) -> list[str]:
     return ["-n", str(min(6, workers)), "--dist", "worksteal"]
 
 
+def chaos(arguments: Sequence[str]) -> int:
+    """show that no reminder is lost: the long form of tests/reliability, written to docs/reliability.md
+
+    `dev.py chaos --histories 1000` plays fewer than its 10 000 random histories.
+    """
+    install("dev")
+    hand_over("-m", "tests.reliability.chaos", *arguments)
+
+
 def lint(arguments: Sequence[str]) -> int:
     """check style, types, borders between modules, templates, migrations and the container files"""
     install("dev")
@@ -127,6 +136,7 @@ def show_help(arguments: Sequence[str]) -> int:
 COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "run": run,
     "test": test,
+    "chaos": chaos,
     "lint": lint,
     "format": format_code,
     "lock": lock,

@@ -60,7 +60,7 @@ def tick(now: datetime | None = None) -> int:
     and keeps no other from its work.
     """
     clock: Clock = (lambda: now) if now else timezone.now
-    steps: tuple[Callable[[datetime], object], ...] = (free_leases, plan, retire, miss)
+    steps: tuple[Callable[[datetime], object], ...] = (follow_clock, free_leases, plan, retire, miss)
     failed = [step.__name__ for step in steps if not _succeeds(step, clock())]
     reminders.beat(clock(), failed)
     return deliver(clock)
@@ -73,6 +73,24 @@ def _succeeds(step: Callable[[datetime], object], now: datetime) -> bool:
         log.exception("the ledger could not %s; the next tick tries again", step.__name__)
         return False
     return True
+
+
+def follow_clock(now: datetime) -> int:
+    """After a clock that was set back: waits and leases counted by it would last too long; returns how many ended.
+
+    That it was set back shows in the last tick, which lies ahead. What happened before is still due at once; marks
+    follow T-0, so they wait for the clock on the wall.
+    """
+    age = reminders.scheduler_age(now)
+    if age is None or age >= -LEASE:
+        return 0
+    told = Reminder.objects.planned().filter(due_at__gt=now, created_at__gt=now)
+    told = told.exclude(kind__in=reminders.OF_THE_PLAN, resend_of=None)
+    leased = Reminder.objects.filter(state=STATE.SENDING, lease_until__gt=now + LEASE)
+    waiting = Reminder.objects.planned().filter(next_attempt_at__gt=now)
+    ended = told.update(due_at=now) + leased.update(lease_until=now) + waiting.update(next_attempt_at=None)
+    log.warning("the clock was set back by about %s; %d rows wait no longer", -age, ended)
+    return ended
 
 
 def free_leases(now: datetime) -> int:

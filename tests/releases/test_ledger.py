@@ -19,7 +19,7 @@ from tests.factories import Cast, ReleaseFactory, bring_to, role, window
 from tests.releases.mailing import at, row, state
 from tests.smtp import Sink, sink
 
-SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
+SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
 ADA, BEN, GUS = "ada@example.org", "ben@example.org", "gus@example.org"
 
 
@@ -286,6 +286,42 @@ def test_a_tick_ends_when_the_next_one_begins(planned: Release, smtp: Sink, monk
     monkeypatch.setattr(ledger, "LONGEST_TICK", -1)
     assert work(at(planned, "T-1d")) == 0
     assert planned.reminders.filter(state="planned").count() == 3
+
+
+# A clock that is set back
+
+
+def test_a_clock_set_back_an_hour_holds_up_no_mail_that_a_dead_sender_had(planned: Release, smtp: Sink) -> None:
+    now = at(planned, "T-1d") + 2 * HOUR
+    ledger.tick(now - MINUTE)
+    Reminder.objects.filter(pk=row(planned, "T-1d", "Ben").pk).update(state="planned", sent_at=None)
+    assert ledger.claim(row(planned, "T-1d", "Ben").pk, now) is not None
+    ledger.tick(now - HOUR)
+    assert state(planned, "T-1d", "Ben")[0] == "sent"
+
+
+def test_a_clock_set_back_an_hour_holds_up_no_second_try(planned: Release, smtp: Sink) -> None:
+    now = at(planned, "T-1d") + 2 * HOUR
+    smtp.rcpt[BEN] = "450 busy"
+    ledger.tick(now)
+    smtp.rcpt.clear()
+    ledger.tick(now - HOUR)
+    assert state(planned, "T-1d", "Ben")[0] == "sent"
+
+
+def test_a_clock_set_back_an_hour_holds_up_no_notice(release: Release, smtp: Sink, cast: Cast) -> None:
+    now = timezone.now()
+    with time_machine.travel(now, tick=False):
+        ledger.tick()
+        workflow.hold(release, "incident elsewhere", by=cast.ada)
+    ledger.tick(now - HOUR)
+    assert {entry.state for entry in release.reminders.filter(kind="held")} == {"sent"}
+
+
+def test_a_clock_set_back_makes_no_mark_early(planned: Release, smtp: Sink) -> None:
+    ledger.tick(at(planned, "T-1d") - MINUTE)
+    ledger.tick(at(planned, "T-1d") - HOUR)
+    assert state(planned, "T-1d", "Ben")[0] == "planned"
 
 
 # Idempotence

@@ -1,0 +1,321 @@
+"""The long form, behind `python3 dev.py chaos`: many random histories, many kills; tables go to docs/reliability.md.
+
+    python -m tests.reliability.chaos [--histories 10000] [--first 0] [--kills 1000] [--processes 2]
+
+0 leaves one of the two out, and its table as it was. Each process plays its share of the histories on a PostgreSQL
+database of its own. Ends with 0 only when nothing was wrong; a history that fails is printed with its seed, and
+`history(seed)` is the same again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+from tests import plugin, provision
+from tests.reliability.history import A_BASE
+
+if TYPE_CHECKING:
+    from tests.reliability.kills import Result as KillsResult
+
+ROOT = Path(__file__).resolve().parents[2]
+REPORT = ROOT / "docs" / "reliability.md"
+BEGIN, END = "<!-- chaos: {} -->", "<!-- end of {} -->"
+SAID_EVERY = 60  # seconds
+
+
+def main(arguments: Sequence[str]) -> int:
+    asked = _options(arguments)
+    if asked.share:
+        return play_share(asked.first, asked.histories)
+    wrong: list[str] = []
+    with stage() as environment:
+        if asked.histories:
+            played = simulate(asked.first, asked.histories, asked.processes, environment)
+            wrong += played.wrong
+            publish("simulation", table(played, asked))
+        if asked.kills:
+            survived = chaos(asked.kills, environment)
+            wrong += survived.wrong
+            print(*survived.wrong, sep="\n")
+            publish("kills", table_of_kills(survived, asked, environment))
+    return 1 if wrong else 0
+
+
+def publish(name: str, lines: list[str]) -> None:
+    print("\n".join(lines), flush=True)
+    write(name, lines)
+
+
+def _options(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="dev.py chaos", description="Show that no reminder is lost.")
+    parser.add_argument("--histories", type=int, default=10_000, help="how many to play (default: %(default)s)")
+    parser.add_argument("--first", type=int, default=0, help="the seed of the first (default: %(default)s)")
+    parser.add_argument("--kills", type=int, default=1_000, help="how many (default: %(default)s)")
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 2, help="at once (default: %(default)s)")
+    parser.add_argument("--share", action="store_true", help=argparse.SUPPRESS)
+    return parser.parse_args(arguments)
+
+
+# The services
+
+
+@contextmanager
+def stage() -> Iterator[dict[str, str]]:
+    """PostgreSQL and Redis, and the environment the tests have."""
+    with ExitStack() as until_the_end:
+        var = until_the_end.enter_context(tempfile.TemporaryDirectory(prefix="relcoord-chaos-"))
+        url = until_the_end.enter_context(provision.postgres())
+        given = {name: value for name, value in os.environ.items() if name not in plugin.CLEARED}
+        broker = until_the_end.enter_context(provision.redis())
+        own = {"VAR_DIR": var, "DATABASE_URL": url, "REDIS_URL": broker}
+        yield given | plugin.SETTINGS | plugin.PRODUCTION | own
+
+
+def new_database(url: str, name: str) -> str:
+    """Make a database on the server of `url`; returns its URL, and the server's version."""
+    import psycopg
+
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}"')
+    return url.replace("/postgres?", f"/{name}?")
+
+
+def version_of(url: str) -> str:
+    import psycopg
+
+    with psycopg.connect(url) as connection:
+        number = connection.info.server_version
+    return f"{number // 10_000}.{number % 10_000}"
+
+
+# The simulation
+
+
+@dataclass
+class Result:
+    """What all shares found together."""
+
+    counts: Counter[str]
+    wrong: list[str]
+    seconds: float
+    postgres: str
+
+
+def simulate(first: int, histories: int, processes: int, environment: dict[str, str]) -> Result:
+    """Play them in several processes; says now and then how far it is."""
+    started, shares = time.monotonic(), []
+    for number, (begin, amount) in enumerate(shared(first, histories, processes)):
+        url = new_database(environment["DATABASE_URL"], f"share{number}")
+        command = [sys.executable, "-m", __spec__.name, "--share", f"--first={begin}", f"--histories={amount}"]
+        own = environment | {"DATABASE_URL": url}
+        shares.append(subprocess.Popen(command, cwd=ROOT, env=own, stdout=subprocess.PIPE, text=True))
+    result = Result(Counter(), [], 0.0, version_of(environment["DATABASE_URL"]))
+    said = started
+    for line in lines_of(shares):
+        entry = json.loads(line)
+        result.counts.update(entry["counts"])
+        result.wrong += entry["wrong"]
+        for words in entry["wrong"]:
+            print(words, flush=True)
+        if time.monotonic() - said > SAID_EVERY:
+            said = time.monotonic()
+            print(f"{result.counts['histories']} of {histories} histories, {said - started:.0f} s", flush=True)
+    failed = [share.returncode for share in shares if share.wait()]
+    result.wrong += [f"a process ended with {code}" for code in failed]
+    if result.counts["histories"] != histories:
+        result.wrong.append(f"{histories} histories were asked for, {result.counts['histories']} were played")
+    result.seconds = time.monotonic() - started
+    return result
+
+
+def shared(first: int, histories: int, processes: int) -> list[tuple[int, int]]:
+    """Whole bases for each process, as far as they go."""
+    each = -(-histories // processes)
+    each = -(-each // A_BASE) * A_BASE
+    return [(first + begin, min(each, histories - begin)) for begin in range(0, histories, each)]
+
+
+def lines_of(shares: list[subprocess.Popen[str]]) -> Iterator[str]:
+    """The lines of all of them as they come."""
+    import selectors
+
+    with selectors.DefaultSelector() as waiting:
+        for share in shares:
+            waiting.register(share.stdout, selectors.EVENT_READ)  # type: ignore[arg-type]
+        while waiting.get_map():
+            for key, _ in waiting.select():
+                if line := key.fileobj.readline():  # type: ignore[union-attr]
+                    yield line
+                else:
+                    waiting.unregister(key.fileobj)
+
+
+def play_share(first: int, histories: int) -> int:
+    """In a process of its own: play, judge, and print one line of JSON for each base."""
+    import django
+
+    django.setup()
+    logging.disable(logging.ERROR)
+    from django.core.management import call_command
+
+    from tests.reliability.driver import play_all
+    from tests.reliability.history import history
+    from tests.reliability.judge import judge
+    from tests.reliability.model import owed
+
+    call_command("migrate", verbosity=0)
+    for begin in range(first, first + histories, A_BASE):
+        told = [history(seed) for seed in range(begin, min(begin + A_BASE, first + histories))]
+        counts, wrong = Counter[str](), []
+        for each, account in zip(told, play_all(told), strict=True):
+            verdict = judge(each, account)
+            counts["histories"] += 1
+            counts["marks demanded"] += len(list(owed(each, account)))
+            counts["mark mails sent"] += len(account.sent)
+            counts["other mails sent"] += account.others
+            counts["sender deaths"] += len(account.deaths)
+            counts["repeated after a death"] += len(account.sent) - len({sent.message_id for sent in account.sent})
+            for happening in each.happenings:
+                counts[f"happening: {happening.what}"] += 1
+            counts.update({name: len(lines) for name, lines in verdict.by_name.items()})
+            wrong += [f"{line}\n{each}" for line in verdict.wrong]
+        print(json.dumps({"counts": counts, "wrong": wrong}), flush=True)
+    return 0
+
+
+# The kills
+
+
+def chaos(kills: int, environment: dict[str, str]) -> KillsResult:
+    """Kill the programs of production while mails flow, on a database of its own."""
+    database = new_database(environment["DATABASE_URL"], "chaos")
+    environment = environment | {"DATABASE_URL": database, "DJANGO_SETTINGS_MODULE": "relcoord.settings"}
+    os.environ.clear()
+    os.environ.update(environment)
+    import django
+
+    django.setup()
+    logging.getLogger("mail.log").setLevel(logging.WARNING)  # the SMTP server's every line
+    from django.core.management import call_command
+
+    from tests.reliability.kills import run
+    from tests.smtp import sink
+
+    call_command("migrate", verbosity=0)
+    log = Path(environment["VAR_DIR"]) / "programs.log"
+    with sink(SimpleNamespace()) as smtp, log.open("w") as output:
+        given = environment | {"EMAIL_URL": f"smtp+plain://127.0.0.1:{smtp.port}"}
+        return run(kills, given, smtp, output)
+
+
+def table_of_kills(result: KillsResult, asked: argparse.Namespace, environment: dict[str, str]) -> list[str]:
+    from tests.reliability.kills import BEAT, SENDER, WORKER
+
+    share = f"{100 * result.extra / result.senders_killed:.1f} %" if result.senders_killed else "-"
+    rows = [
+        ("`kill -9` of senders", result.kills[SENDER]),
+        ("`kill -9` of workers, which send too", result.kills[WORKER]),
+        ("`kill -9` of beat", result.kills[BEAT]),
+        ("mails owed (holds, reschedules, T-4h)", result.expected),
+        ("verbs the database refused, which owe nothing", result.refused),
+        ("mails a killed program had in hand", result.in_hand),
+        ("extra copies, all under the same Message-ID", result.extra),
+        ("extra copies, of the kills of senders and workers", share),
+        ("**copies under another Message-ID**", len(result.strangers)),
+        ("**lost**", len(result.lost)),
+    ]
+    command = f"python3 dev.py chaos --histories 0 --kills {asked.kills}"
+    return ["## Kills", "", *facts(command, version_of(environment["DATABASE_URL"]), result.seconds), "", *listed(rows)]
+
+
+# The report
+
+HAPPENINGS = {
+    "reschedules": ("moved", "same T-0"),
+    "holds": ("held",),
+    "resumes": ("resumed",),
+    "NO-GO decisions": ("no-go",),
+    "cancellations": ("cancelled",),
+    "changes of the holder": ("holds",),
+    "outages of all drivers": ("down",),
+    "outages of the mail server": ("server down",),
+    "clock steps of up to 2 h": ("clock set",),
+    "addresses refused for a while (4xx, broken lines)": ("busy",),
+    "addresses refused for good (5xx)": ("gone",),
+    "senders stopped and continued": ("sleeps",),
+}
+FACTS = (
+    "histories",
+    "marks demanded",
+    "mark mails sent",
+    "other mails sent",
+    "sender deaths",
+    "repeated after a death",
+)
+WRONG = ("lost", "stale", "out of order", "double")
+
+
+def table(result: Result, asked: argparse.Namespace) -> list[str]:
+    """The report's part, in Markdown."""
+    rows: list[tuple[str, int | str]] = [(name, result.counts[name]) for name in FACTS]
+    rows += [(name, sum(result.counts[f"happening: {what}"] for what in whats)) for name, whats in HAPPENINGS.items()]
+    rows += [(f"**{name}**", result.counts[name]) for name in WRONG]
+    first = f" --first {asked.first}" if asked.first else ""
+    command = f"python3 dev.py chaos --histories {asked.histories}{first} --kills 0"
+    return ["## Simulation", "", *facts(command, result.postgres, result.seconds), "", *listed(rows)]
+
+
+def facts(command: str, postgres: str, seconds: float) -> list[str]:
+    return [
+        f"- Date: {datetime.now(UTC):%Y-%m-%d}",
+        f"- Machine: {os.cpu_count()} CPUs, Python {platform.python_version()}, PostgreSQL {postgres}",
+        f"- Command: `{command}`, {seconds:.0f} s",
+    ]
+
+
+def listed(rows: list[tuple[str, int | str]]) -> list[str]:
+    return ["| | |", "|---|--:|", *(f"| {name} | {number} |" for name, number in rows)]
+
+
+INTRODUCTION = """# Reliability of the reminders: what was measured
+
+Written by `python3 dev.py chaos`; each run replaces the part it measured. What the words mean stands in
+`tests/reliability/model.py`, which says what should have been sent and imports nothing of the application.
+
+- In the simulation time is travelled and the mail server is a stand-in behind the real courier; in one history of five
+  the mails that are no marks flow as well. It demands a mail only where five minutes on end were undisturbed (18 more
+  after a temporary failure, which the back-off may take), so more are sent than are demanded; none may be sent that is
+  not wanted at its moment.
+- In the kills programs, PostgreSQL, Redis and the SMTP server are real. Web, Redis and PostgreSQL are not killed yet.
+"""
+
+
+def write(name: str, lines: list[str]) -> None:
+    """Replace the part called `name`, or add it."""
+    begin, end = BEGIN.format(name), END.format(name)
+    text = REPORT.read_text(encoding="utf-8") if REPORT.exists() else INTRODUCTION
+    part = "\n".join([begin, *lines, end])
+    before, found, rest = text.partition(begin)
+    text = before + part + rest.partition(end)[2] if found else f"{text.rstrip()}\n\n{part}\n"
+    REPORT.parent.mkdir(exist_ok=True)
+    REPORT.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
