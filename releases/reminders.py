@@ -241,7 +241,8 @@ def refusal(row: Reminder, now: datetime | None = None) -> Refusal | None:
         return _away(row, release, now)
     if row.kind not in OF_THE_PLAN:
         return None
-    return outdated(row, release, now) or _OF_KIND[row.kind](row, release)
+    of_its_kind = _mark_refusal if row.kind == Reminder.Kind.MARK else _alarm_refusal
+    return outdated(row, release, now) or of_its_kind(row, release)
 
 
 def _may_see(person: User, release: Release) -> bool:
@@ -293,9 +294,6 @@ def _alarm_refusal(row: Reminder, release: Release) -> Refusal | None:
     if row.mark in (EMPTY_ROLE, EMPTY_AGAIN) and not empty_required_roles(release):
         return STATE.SUPPRESSED, "every required role is held"
     return None
-
-
-_OF_KIND = {Reminder.Kind.MARK.value: _mark_refusal, Reminder.Kind.ALARM.value: _alarm_refusal}
 
 
 def must_wait(row: Reminder) -> bool:

@@ -145,6 +145,7 @@ def alarm(row: Reminder, now: datetime) -> Letter:
     unfilled = row.mark in (reminders.EMPTY_ROLE, reminders.EMPTY_AGAIN)
     facts = {
         "empty": listed(empty, most=9),
+        "empty_briefly": listed(empty, most=2),
         "unfilled": unfilled,
         "again": row.mark == reminders.EMPTY_AGAIN,
         "poll_open": release.status == Status.POLLING,
