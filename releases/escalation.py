@@ -26,10 +26,8 @@ if TYPE_CHECKING:
 
 FIRST, SECOND = "overdue", "still overdue"
 RUNNING = (Status.PREPARING, Status.POLLING, Status.CLEARED, Status.DEPLOYING, Status.DEPLOYED)
-PATIENCE, SHORT = (
-    timedelta(hours=4),
-    timedelta(hours=1),
-)  # between the stages; short from T-4h, or the start, on
+PATIENCE = timedelta(hours=4)  # between the stages
+SHORT = timedelta(hours=1)  # the same from T-4h, or the start, on
 NEAR = Offset.parse("T-4h")
 STATE = Reminder.State
 
