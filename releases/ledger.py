@@ -22,6 +22,7 @@ from django.db.models import Exists, F, OuterRef, Prefetch, Q, QuerySet
 from django.utils import timezone
 
 from checklists.models import TemplateRole
+from relcoord.lib import logs
 from relcoord.lib.mail import Courier, NotNow, Refused, Unreachable
 from releases import escalation, events, mail, permissions, reminders
 from releases.errors import DomainError
@@ -305,8 +306,9 @@ def deliver(clock: Clock) -> int:
                     row = _claimed(pk, clock())
                     if row is None:
                         left_alone.add(pk)
-                    elif send(row, courier, clock):
-                        sent += 1
+                    else:
+                        with logs.about(row.release.key if row.release else ""):
+                            sent += send(row, courier, clock)
                 except Unreachable as failure:
                     reminders.note_server(clock(), str(failure))
                     return sent

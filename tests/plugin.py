@@ -34,7 +34,18 @@ SETTINGS = {
     "TIME_ZONE": "UTC",
 }
 PRODUCTION = {"EMAIL_URL": "smtp+plain://127.0.0.1:1"}
-CLEARED = ("DEBUG", "BEHIND_PROXY", "EMAIL_URL", "OIDC_URL", "HOST", "PORT", "LOG_LEVEL", "DATABASE_STATEMENT_TIMEOUT")
+CLEARED = (
+    "DEBUG",
+    "BEHIND_PROXY",
+    "EMAIL_URL",
+    "OIDC_URL",
+    "HOST",
+    "PORT",
+    "LOG_LEVEL",
+    "LOG_FORMAT",
+    "METRICS_TOKEN",
+    "DATABASE_STATEMENT_TIMEOUT",
+)
 
 _until_the_end = ExitStack()
 _connect = socket.socket.connect
