@@ -7,7 +7,8 @@ import shutil
 import smtplib
 import socket
 import zoneinfo
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -33,37 +34,22 @@ SMTP: Final = "django.core.mail.backends.smtp.EmailBackend"
 MEGABYTE: Final = 1024 * 1024
 LITTLE, NOTHING = 1024 * MEGABYTE, 100 * MEGABYTE  # free disk
 SKEW, STEP = timedelta(seconds=2), timedelta(seconds=60)  # between two clocks
-PILE: Final = 100  # tasks in the queue: beat adds three a minute, each forgotten after its time
+PILE: Final = 100  # tasks in the queue: beat adds three a minute, and a worker drops what is past its time
 SUMMER = datetime(2026, 7, 1, tzinfo=UTC)
 
 
 def examine(mail_to: str = "") -> list[Finding]:
     """Everything, the parts that others stand on first; what stands on a missing one is left out."""
-    base = health.database()
-    found = [base]
-    if base.level != Level.FAIL:
-        schema = health.migrations()
-        found.append(schema)
-        if schema.level != Level.FAIL:
-            found += _of_the_ledger()
-        found.append(clock_of_the_database())
-    else:
-        found.append(queue())
+    found, broker = [health.database()], health.broker()
+    if found[0].level != Level.FAIL:
+        found.append(health.migrations())
+    complete = found[-1].level != Level.FAIL
+    found += [_careful(triggers), queue(broker)] if complete else [queue(broker)]
+    if complete:
+        found += map(_asked_by_name, health.of_the_ledger(deaf=broker.level == Level.WARN))
+        found.append(_careful(clock_of_the_database))
     found += [_careful(check) for check in (clock_of_redis, mail_server, site, secret_key, disk, time_zones)]
     return found + ([test_mail(mail_to)] if mail_to else [])
-
-
-def _of_the_ledger() -> Iterator[Finding]:
-    yield triggers()
-    now, broker, beats = timezone.now(), queue(), health.heartbeats()
-    yield broker
-    looked = health.scheduler(now, beats.get("reminders"))
-    yield looked
-    excused = broker.level == Level.WARN and looked.level != Level.FAIL
-    heard = health.worker(now, beats.get(health.CANARY), excused=excused)
-    yield heard if heard.level != Level.FAIL else Finding(heard.name, heard.level, heard.words, heard.todo, pinged())
-    yield health.waiting(now)
-    yield health.mail(now)
 
 
 def _careful(check: Callable[[], Finding]) -> Finding:
@@ -87,9 +73,8 @@ def triggers() -> Finding:
     return Finding("history", Level.FAIL, "the triggers that keep events from being changed are missing", todo)
 
 
-def queue() -> Finding:
-    """The broker, and whether work piles up in it."""
-    found = health.broker()
+def queue(found: Finding) -> Finding:
+    """What was found of the broker, and whether work piles up in it."""
     if found.level != Level.OK:
         return found
     number = _waiting_tasks()
@@ -103,6 +88,12 @@ def _waiting_tasks() -> int:
         return int(health.redis_client().llen(app.conf.task_default_queue))
     folder = Path(settings.CELERY_BROKER_TRANSPORT_OPTIONS["data_folder_in"])
     return sum(1 for _ in folder.glob("*.celery.msg"))
+
+
+def _asked_by_name(found: Finding) -> Finding:
+    """A worker that left the canary is told apart from one that is not there."""
+    silent = found.name == health.CANARY and found.level == Level.FAIL
+    return replace(found, detail=pinged()) if silent else found
 
 
 def pinged() -> str:

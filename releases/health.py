@@ -102,10 +102,20 @@ def findings() -> list[Finding]:
     schema = migrations()
     if schema.level == Level.FAIL:
         return [base, schema, broker()]
-    now, queue, beats = timezone.now(), broker(), heartbeats()
-    looked = scheduler(now, beats.get("reminders"))
-    heard = worker(now, beats.get(CANARY), excused=queue.level == Level.WARN and looked.level != Level.FAIL)
-    return [base, schema, queue, looked, heard, waiting(now), mail(now)]
+    queue = broker()
+    return [base, schema, queue, *of_the_ledger(deaf=queue.level == Level.WARN)]
+
+
+def of_the_ledger(*, deaf: bool) -> list[Finding]:
+    """What the heartbeats and the rows say; `deaf`: the broker is away, so no worker can hear."""
+    now = timezone.now()
+    try:
+        beats = heartbeats()
+        looked = scheduler(now, beats.get("reminders"))
+        heard = worker(now, beats.get(CANARY), excused=deaf and looked.level != Level.FAIL)
+        return [looked, heard, waiting(now), mail(now)]
+    except Error as failure:
+        return [Finding("ledger", Level.FAIL, "cannot be read", "Look at the database", _one_line(failure))]
 
 
 def database() -> Finding:
@@ -184,7 +194,7 @@ def due(now: datetime) -> QuerySet[Reminder]:
 
 def waiting(now: datetime) -> Finding:
     """Has a mail been left lying? One that waits for another try, since the server put it off, has not."""
-    left = due(now).exclude(next_attempt_at__gt=now).exclude(state=STATE.SENDING, lease_until__gt=now)
+    left = due(now).exclude(state=STATE.SENDING, lease_until__gt=now)
     since = left.aggregate(since=Min(Coalesce(F("next_attempt_at"), F("due_at"))))["since"]
     if since is not None and now - since >= LATE:
         todo = "Look at the scheduler and the mail server; what is due leaves with the next look"

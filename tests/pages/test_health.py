@@ -177,6 +177,15 @@ def test_a_database_that_is_away_is_503_and_a_word(gone: None) -> None:
     assert Client().get("/livez").status_code == 200
 
 
+def test_a_database_that_stops_answering_half_way_is_503_too() -> None:
+    alive()
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE releases_heartbeat RENAME TO heartbeats_elsewhere")
+        cursor.execute("SAVEPOINT before")
+    assert failing() == {"ledger"}
+    connection.cursor().execute("ROLLBACK TO before")
+
+
 def test_probes_come_by_address_without_tls_session_or_log_in(settings: Any) -> None:
     """As from within a container of the production site."""
     settings.ALLOWED_HOSTS = ["releases.example.com"]
@@ -373,6 +382,16 @@ def test_the_doctor_goes_on_without_a_database(mailed: Any, gone: None) -> None:
     assert {"queue", "mail server", "disk"} <= found.keys()
 
 
+def test_work_that_piles_up_is_told_and_excuses_no_worker(mailed: Any) -> None:
+    alive(worker=500)
+    with health.redis_client() as queue:
+        queue.rpush("celery", *range(doctor.PILE + 1))
+        failed, found = examined()
+        queue.delete("celery")
+    assert found["queue"] == ("WARN", "101 tasks wait. No worker takes them: start one, or restart it.")
+    assert (failed, found["worker"][0]) == (1, "FAIL")
+
+
 def test_triggers_that_were_removed_are_found() -> None:
     lift_guards()
     assert doctor.triggers().level == "FAIL"
@@ -432,7 +451,7 @@ def test_the_doctor_speaks_json(mailed: Any) -> None:
 def test_staff_and_coordinators_are_told_that_the_worker_is_silent_and_others_are_not(
     release: Release, cast: Cast
 ) -> None:
-    said = "The worker does not answer since"
+    said = "The worker has not answered since"
     alive(worker=130)
     page = f"/r/{release.key}/reminders/"
     assert text(signed_in(cast.ada).get(page)).count(said) == 1, "the coordinator, with the reminders"
