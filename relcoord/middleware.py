@@ -20,6 +20,7 @@ from django.utils.cache import patch_vary_headers
 from django_htmx.http import HttpResponseClientRedirect
 
 from relcoord.lib import logs
+from relcoord.lib.masking import masked
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 Policy = Mapping[str, Collection[str] | str | bool | None]
@@ -63,8 +64,8 @@ class LogMiddleware:
             logs.asked.reset(token)
 
     def note(self, request: HttpRequest, status: int, milliseconds: int) -> None:
-        """The path alone: what is asked behind the ? is not for logs. Probes come all the time and say little."""
-        fields = {"method": request.method, "path": request.path, "status": status, "ms": milliseconds}
+        """The path alone, without tokens; what is asked behind the ? is not for logs. Probes come all the time and say little."""
+        fields = {"method": request.method, "path": masked(request.path), "status": status, "ms": milliseconds}
         level = logging.DEBUG if request.path in PROBES and status < 400 else logging.INFO
         access.log(level, "%s %s %s %s ms", *fields.values(), extra={"fields": fields})
 

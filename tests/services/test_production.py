@@ -170,15 +170,13 @@ def test_a_beat_that_comes_back_ticks_at_once_and_a_worker_takes_it_from_redis_u
     worker.wait_until(lambda: "Task releases.tasks.tick" in worker.output(), "the first tick")
     worker.wait_until(lambda: "succeeded in" in worker.output() or "raised" in worker.output(), "the end of the tick")
     assert "succeeded in" in worker.output(), worker.output()
-    beats = Heartbeat.objects.filter(name="worker")
-    worker.wait_until(beats.exists, "the answer to beat's canary")
-    assert ready() == (200, [])
+    worker.wait_until(lambda: ready() == (200, []), "a look at the ledger and the answer to beat's canary")
 
     worker.process.send_signal(signal.SIGSTOP)  # it runs, is connected, and takes nothing
     try:
         with Connection(os.environ["REDIS_URL"]) as broker:
             tasks.canary.apply_async(connection=broker, expires=50)
-        beats.update(at=F("at") - timedelta(seconds=120))  # as two minutes would
+        Heartbeat.objects.filter(name="worker").update(at=F("at") - timedelta(seconds=120))  # as two minutes would
         assert ready() == (503, ["worker"])
     finally:
         worker.process.send_signal(signal.SIGCONT)
@@ -187,4 +185,5 @@ def test_a_beat_that_comes_back_ticks_at_once_and_a_worker_takes_it_from_redis_u
     assert beat.stop() == 0
     assert worker.stop() == 0
     assert {"releases.tasks.tick", "releases.tasks.canary"} <= {line.get("task") for line in worker.lines()}
+    assert {line["logger"] for line in beat.lines()} >= {"celery.beat"}
     assert redis.Redis.from_url(os.environ["REDIS_URL"]).llen("celery") == 0
