@@ -64,7 +64,7 @@ class LogMiddleware:
             logs.asked.reset(token)
 
     def note(self, request: HttpRequest, status: int, milliseconds: int) -> None:
-        """The path alone, without tokens; what is asked behind the ? is not for logs. Probes come all the time and say little."""
+        """The path alone, without tokens, and nothing of what stands behind the ?. Probes come all the time: DEBUG."""
         fields = {"method": request.method, "path": masked(request.path), "status": status, "ms": milliseconds}
         level = logging.DEBUG if request.path in PROBES and status < 400 else logging.INFO
         access.log(level, "%s %s %s %s ms", *fields.values(), extra={"fields": fields})
