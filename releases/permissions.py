@@ -136,20 +136,22 @@ def absences(release: Release, now: datetime | None = None) -> list[Delegation]:
     day = timezone.localdate(now, release.zone)
     since, known = release.__dict__.get("_absences", (None, []))
     if since is None or day < since:
-        known = list(_ending_from(day).filter(_concerning(release, day)).select_related("user", "deputy"))
+        known = list(_ending_from(day).filter(_on(release)))
+        if known:  # seldom; then it matters whether a deputy is away too
+            deputies = {row.deputy_id for row in known} - {row.user_id for row in known}
+            known += _ending_from(day).filter(user__in=deputies)
         release.__dict__["_absences"] = (day, known)
     return [row for row in known if row.starts_on <= day <= row.ends_on]
 
 
 def _ending_from(day: date) -> DelegationQuerySet:
-    return Delegation.objects.filter(ends_on__gte=day)
+    return Delegation.objects.filter(ends_on__gte=day).select_related("user", "deputy")
 
 
-def _concerning(release: Release, day: date) -> Q:
-    """Absences of those who hold a role or an open action item, and of those who stand in for them."""
-    holding = Q(user__in=[row.user_id for row in assignments_of(release)])
-    owning = Q(user__in=ActionItem.objects.filter(release=release.pk, state=ActionItem.State.OPEN).values("owner"))
-    return holding | owning | Q(user__in=_ending_from(day).filter(holding | owning).values("deputy"))
+def _on(release: Release) -> Q:
+    """Absences of those who hold a role or an open action item."""
+    holding = Q(user__in={row.user_id for row in assignments_of(release)})
+    return holding | Q(user__in=ActionItem.objects.filter(release=release.pk, state="open").values("owner"))
 
 
 def load_absences(releases: Sequence[Release], now: datetime | None = None) -> None:
@@ -160,7 +162,7 @@ def load_absences(releases: Sequence[Release], now: datetime | None = None) -> N
     days = {release.pk: timezone.localdate(now, release.zone) for release in releases}
     if not days:
         return
-    rows = list(_ending_from(min(days.values())).select_related("user", "deputy"))
+    rows = list(_ending_from(min(days.values())))
     for release in releases:
         people = {row.user_id for row in assignments_of(release)} | {row.owner_id for row in release.action_items.all()}
         people |= {row.deputy_id for row in rows if row.user_id in people}
