@@ -441,7 +441,7 @@ def _renew_unchanged(row: Reminder, now: datetime) -> bool:
         return False
     mine = _mine(row).filter(not_after__gt=now)
     if row.release is not None:
-        mine = mine.filter(Exists(Release.objects.filter(pk=row.release_id, event_sequence=row.release.event_sequence)))
+        mine = mine.filter(Exists(Release.objects.filter(pk=row.release.pk, event_sequence=row.release.event_sequence)))
     return bool(mine.update(lease_until=now + LEASE))
 
 
