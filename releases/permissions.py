@@ -95,12 +95,18 @@ TABLE: dict[str, frozenset[Standing]] = {
 }
 
 
-def standings(user: User, release: Release, on: Item | Seat | ActionItem | None = None) -> frozenset[Standing]:
-    """Return what `user` is to `release`, and to `on` when it is given."""
+def standings(
+    user: User, release: Release, on: Item | Seat | ActionItem | None = None, held: frozenset[str] | None = None
+) -> frozenset[Standing]:
+    """Return what `user` is to `release`, and to `on` when it is given.
+
+    `held` are the roles to go by; those held in person or as a dated deputy by default.
+    """
+    if held is None:
+        held = roles_held(user, release)
     found = {Standing.SIGNED_IN}
     if user.is_staff:
         found.add(Standing.STAFF)
-    held = roles_held(user, release)
     if held:
         found.add(Standing.MEMBER)
     if release.coordinator_id == user.pk:
@@ -124,7 +130,10 @@ def _holds(role: Role | None, held: frozenset[str]) -> bool:
 
 def roles_held(user: User, release: Release, now: datetime | None = None) -> frozenset[str]:
     """The slugs of the roles `user` holds in `release`, in person or as the dated deputy of an absent holder."""
-    people = {user.pk} | {absence.user_id for absence in absences(release, now) if absence.deputy_id == user.pk}
+    return _roles_of({user.pk} | {row.user_id for row in absences(release, now) if row.deputy_id == user.pk}, release)
+
+
+def _roles_of(people: set[int], release: Release) -> frozenset[str]:
     return frozenset(row.role.slug for row in assignments_of(release) if row.user_id in people)
 
 
@@ -179,7 +188,8 @@ def acting_for(user: User, release: Release, role: Role | None) -> User | None:
 
 def may(user: User, verb: str, release: Release, on: Item | Seat | ActionItem | None = None) -> bool:
     """May `user` do `verb`? KeyError for a verb that is not in the table."""
-    return bool(TABLE[verb] & standings(user, release, on))
+    in_person = standings(user, release, on, _roles_of({user.pk}, release))
+    return bool(TABLE[verb] & in_person or TABLE[verb] & standings(user, release, on))  # absences are read last
 
 
 def require(user: User, verb: str, release: Release, on: Item | Seat | ActionItem | None = None) -> None:
