@@ -88,6 +88,15 @@ def chaos(arguments: Sequence[str]) -> int:
     hand_over("-m", "tests.reliability.chaos", *arguments)
 
 
+def bench(arguments: Sequence[str]) -> int:
+    """measure relcoord beside a bare floor, and write docs/performance.md
+
+    `dev.py bench --quick` is a look that writes nothing; `--full` goes up to 10 000 releases.
+    """
+    install("dev")
+    hand_over("-m", "tests.benchmarks.bench", *arguments)
+
+
 def lint(arguments: Sequence[str]) -> int:
     """check style, types, borders between modules, templates, migrations and the container files"""
     install("dev")
@@ -137,6 +146,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "run": run,
     "test": test,
     "chaos": chaos,
+    "bench": bench,
     "lint": lint,
     "format": format_code,
     "lock": lock,
