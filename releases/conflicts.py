@@ -26,26 +26,29 @@ class Conflict:
 def conflicts(releases: Sequence[Release]) -> list[Conflict]:
     """Pairs of releases in production or on their way there whose windows or people clash, the soonest first."""
     coming = sorted((row for row in releases if row.status in COMING), key=lambda row: row.t_zero)
+    if not coming:
+        return []
+    people = {row.pk: _people(row) for row in coming}
     found = []
     for index, first in enumerate(coming):
         for second in coming[index + 1 :]:
             if second.t_zero - first.t_zero > NEAR:
                 break
-            sentence = _clash(first, second)
+            sentence = _clash(first, second, people[first.pk] & people[second.pk])
             if sentence:
                 found.append(Conflict(first, second, sentence))
     return found
 
 
-def _clash(first: Release, second: Release) -> str:
+def _clash(first: Release, second: Release, both: set[User]) -> str:
+    """`both` are the people on both: where nobody is and the windows lie apart, nothing clashes."""
     overlap = first.t_zero < second.window_end and second.t_zero < first.window_end
     if overlap and first.product_id == second.product_id:
         return f"both windows are of {first.product}, and overlap"
-    shared = _people(first, ON_CALL) & _people(second, ON_CALL)
+    shared = _people(first, ON_CALL) & _people(second, ON_CALL) if both else set()
     if shared and (overlap or _same_day(first, second)):
         are = "is" if len(shared) == 1 else "are"
         return f"{_names(shared)} {are} on call for both {'at the same time' if overlap else 'on the same day'}"
-    both = _people(first) & _people(second)
     if overlap and both:
         return f"the windows overlap and share {_names(both)}"
     return ""

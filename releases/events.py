@@ -7,6 +7,7 @@ import json
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
+from django.core.cache import cache
 from django.db import models
 from django.utils import timezone
 
@@ -15,6 +16,8 @@ from releases.models import Event, Release, assignments_of
 if TYPE_CHECKING:
     from relcoord.models import User
 
+LATEST = 8  # events beside the checklist
+KEPT = 600  # seconds they are kept
 SYSTEM = "relcoord"  # the actor of what nobody did: a computed item that follows the others
 
 
@@ -54,7 +57,41 @@ def record(
     event.save(force_insert=True)
     release.event_sequence, release.event_head = event.sequence, event.hash
     release.save(update_fields=["event_sequence", "event_head"])
+    release.__dict__.setdefault("_recorded", []).append(event)
     return event
+
+
+def recorded(release: Release) -> list[Event]:
+    """The events that were written through this release object, the oldest first."""
+    return list(release.__dict__.get("_recorded", []))
+
+
+def latest(release: Release) -> list[Event]:
+    """The newest events, the newest first.
+
+    An event never changes, so they are kept by their sequence, and what was just written goes on top of what was kept.
+    """
+    own = recorded(release)
+    key = f"latest:{release.pk}:%s"
+    known: list[Event] | None = cache.get(key % release.event_head)
+    if known is None:
+        before: list[Event] | None = cache.get(key % own[0].previous_hash) if own else None
+        if before is not None:
+            known = [*map(_alone, reversed(own)), *before][:LATEST]
+        else:
+            known = _newest(release)
+        cache.set(key % release.event_head, known, KEPT)
+    return known
+
+
+def _newest(release: Release) -> list[Event]:
+    known = Event.objects.filter(release=release, sequence__lte=release.event_sequence)
+    return list(known.order_by("-sequence")[:LATEST])
+
+
+def _alone(event: Event) -> Event:
+    """The same without the release that hangs on it, which is not to be kept."""
+    return Event(**{field.attname: getattr(event, field.attname) for field in Event._meta.concrete_fields})
 
 
 def roles_of(release: Release, user: User) -> str:

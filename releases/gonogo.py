@@ -373,7 +373,7 @@ def withdraw_poll(release: Release, reason: str, *, by: User) -> Release:
     events.record(release, "poll.withdrawn", by=by, before=before, after=after, reason=reason.strip())
     clearance.supersede(release, "the poll was withdrawn", kinds=(Reminder.Kind.ASKED,))
     readiness.load(release)
-    asked = [person for seat in release.seats.all() for person in holders(release, seat.role)]
+    asked = [person for seat in seats_of(release) for person in holders(release, seat.role)]
     asked += reminders.voters(release)
     Reminder.objects.owe(
         Reminder.Kind.WITHDRAWN, asked, now=now, release=release, what="poll", reason=reason.strip(), by=by.name

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 WATCHABLE = (Status.DEPLOYING, Status.DEPLOYED)  # deployed: a watch restarted by a hotfix
 
 
+@transaction.atomic
 def act(
     item: Item,
     done: bool,
@@ -28,13 +29,19 @@ def act(
     revoke: str = "",
     proof: ticking.Proof | None = None,
 ) -> Item:
-    """Do what the item's own button does: close the release, start the watch, or set it done or open."""
-    if done and item.kind == Kind.CLOSE:
+    """Do what the item's own button does: close the release, start the watch, or set it done or open.
+
+    Of `item` only its id and its release are read; Item.DoesNotExist when the release has no such item.
+    """
+    item = ticking.take_with_all(item)
+    if not done:
+        return ticking.open_again(item, by=by, version=version, revoke=revoke)
+    if item.kind == Kind.CLOSE:
         workflow.close(item.release, by=by)
         return Item.objects.select_related("phase__release", "role").get(pk=item.pk)
-    if done and item.kind == Kind.WATCH:
+    if item.kind == Kind.WATCH:
         return start_watch(item, by=by).item
-    return ticking.set_done(item, done, by=by, version=version, on_behalf=on_behalf, revoke=revoke, proof=proof)
+    return ticking.finish(item, by=by, version=version, on_behalf=on_behalf, proof=proof)
 
 
 @transaction.atomic

@@ -11,7 +11,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from django.db.models import Exists, OuterRef, Prefetch, prefetch_related_objects
+from django.db.models import Prefetch, prefetch_related_objects
 from django.urls import reverse
 
 from checklists.blueprints import Kind, Stage
@@ -48,13 +48,7 @@ def load(release: Release) -> Release:
 
 def load_lightly(release: Release) -> Release:
     """Fetch what one row and the parts around it read: for other rows only whether there is evidence or a note."""
-    seen = {
-        "has_evidence": Exists(Evidence.objects.filter(item=OuterRef("pk"))),
-        "has_notes": Exists(Note.objects.filter(item=OuterRef("pk"))),
-    }
-    rows = Item.objects.select_related("role", "state_by").annotate(**seen)
-    prefetch_related_objects([release], "phases", Prefetch("phases__items", rows))
-    return readiness.load(release)
+    return readiness.load(readiness.load_rows(release))
 
 
 def notes(release: Release) -> dict[int | None, list[Note]]:

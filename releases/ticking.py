@@ -7,7 +7,7 @@ changing the list itself is in `amending`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from checklists.blueprints import Kind, Stage
-from releases import clearance, events, permissions, tasks
+from releases import clearance, events, permissions, readiness, tasks
 from releases.errors import Conflict, DomainError, EvidenceNeeded, ReasonNeeded
 from releases.models import (
     FINAL,
@@ -30,6 +30,7 @@ from releases.models import (
     State,
     Status,
     holders,
+    seats_of,
 )
 
 if TYPE_CHECKING:
@@ -75,7 +76,11 @@ def set_done(
     """
     if not done:
         return reopen(item, by=by, version=version, revoke=revoke)
-    item = take(item)
+    return finish(take_with_all(item), by=by, version=version, on_behalf=on_behalf, proof=proof)
+
+
+def finish(item: Item, *, by: User, version: int | None, on_behalf: str = "", proof: Proof | None = None) -> Item:
+    """Mark done what `take_with_all` took: `set_done` says the rest."""
     verb = "sign_off" if item.kind == Kind.SIGN_OFF else "tick"
     permissions.require(by, verb, item.release, on=item)
     if item.state == State.DONE:
@@ -102,7 +107,7 @@ NOT_BY_HAND = {
 @transaction.atomic
 def block(item: Item, reason: str, *, by: User, version: int | None = None, revoke: str = "") -> Item:
     """Say that `item` cannot go on, and why."""
-    item = take(item)
+    item = take_with_all(item)
     permissions.require(by, "block", item.release, on=item)
     _by_people(item)
     return _with_reason(item, State.BLOCKED, reason, "What blocks it?", by=by, version=version, revoke=revoke)
@@ -111,7 +116,7 @@ def block(item: Item, reason: str, *, by: User, version: int | None = None, revo
 @transaction.atomic
 def mark_not_applicable(item: Item, reason: str, *, by: User, version: int | None = None) -> Item:
     """Answer a conditional item, or one whose only optional seat is unfilled, with "not applicable" and why."""
-    item = take(item)
+    item = take_with_all(item)
     permissions.require(by, "not_applicable", item.release, on=item)
     _by_people(item)
     if not may_be_not_applicable(item):
@@ -122,7 +127,7 @@ def mark_not_applicable(item: Item, reason: str, *, by: User, version: int | Non
 @transaction.atomic
 def waive(item: Item, reason: str, *, by: User, version: int | None = None) -> Item:
     """Accept the omission of a required item, this release only; shown at the poll and in the record."""
-    item = take(item)
+    item = take_with_all(item)
     permissions.require(by, "waive", item.release, on=item)
     if item.kind in (Kind.COMPUTED, Kind.DECISION, Kind.CLOSE):
         raise DomainError(f"“{item.title}” cannot be waived: {NOT_BY_HAND[Kind(item.kind)].format(title='it')}")
@@ -134,7 +139,11 @@ def waive(item: Item, reason: str, *, by: User, version: int | None = None) -> I
 @transaction.atomic
 def reopen(item: Item, *, by: User, version: int | None = None, reason: str = "", revoke: str = "") -> Item:
     """Undo whatever state `item` is in. After GO, a gate item asks for `revoke`, the reason for taking the GO back."""
-    item = take(item)
+    return open_again(take_with_all(item), by=by, version=version, reason=reason, revoke=revoke)
+
+
+def open_again(item: Item, *, by: User, version: int | None, reason: str = "", revoke: str = "") -> Item:
+    """Open what `take_with_all` took: `reopen` says the rest."""
     verb = "waive" if item.state == State.WAIVED else "reopen"
     permissions.require(by, verb, item.release, on=item)
     if item.state == State.OPEN:
@@ -151,7 +160,7 @@ def may_be_not_applicable(item: Item) -> bool:
         return True
     if item.role is None or holders(item.release, item.role):
         return False
-    return any(seat.role_id == item.role_id and not seat.required for seat in item.release.seats.all())
+    return any(seat.role_id == item.role_id and not seat.required for seat in seats_of(item.release))
 
 
 @transaction.atomic
@@ -173,6 +182,7 @@ def _add_evidence(item: Item, proof: Proof, *, by: User) -> Evidence:
     if url and not url.startswith(("https://", "http://")):
         raise DomainError("A link begins with https:// or http://")
     label = proof.label.strip() or url
+    item.__dict__.pop("has_evidence", None)  # what was read before is no longer so
     evidence = Evidence.objects.create(
         item=item, url=url, label=label[:300], commit=proof.commit.strip()[:64], by=by, at=timezone.now()
     )
@@ -204,9 +214,19 @@ def write_note(
 def take(item: Item) -> Item:
     """Lock the release, then read the item fresh, with the locked release behind it."""
     release = Release.objects.lock(item.phase.release_id)
-    fresh = Item.objects.select_related("phase", "role").get(pk=item.pk)
+    fresh = Item.objects.select_related("phase", "role").get(pk=item.pk, phase__release=release)
     fresh.phase.release = release
     return fresh
+
+
+def take_with_all(item: Item) -> Item:
+    """As `take`, with the whole checklist: what follows from the item is then seen without asking again."""
+    release = readiness.load_rows(Release.objects.lock(item.phase.release_id))
+    rows = (row for phase in release.phases.all() for row in phase.items.all())
+    found = next((row for row in rows if row.pk == item.pk), None)
+    if found is None:
+        raise Item.DoesNotExist(item.pk)
+    return found
 
 
 def check(item: Item, version: int | None) -> None:
@@ -275,6 +295,7 @@ def _with_reason(
 def _write(item: Item, state: State, reason: str, *, by: User, acted_for: str = "", revoke: str = "") -> Item:
     """Write the new state with its event; take a GO back where the change undoes what it stood on."""
     release, before = item.release, {"state": item.state}
+    early = [row for phase in release.phases.all() if phase.stage in _EARLY for row in phase.items.all()]
     came_open = item.settled and state not in SETTLED
     newly_blocked = state == State.BLOCKED and not item.settled
     item.state, item.state_reason, item.state_by, item.state_at = state, reason, by, timezone.now()
@@ -286,7 +307,7 @@ def _write(item: Item, state: State, reason: str, *, by: User, acted_for: str = 
     events.record(release, _ACTION[state], by=by, on=item, before=before, after={"state": state.value}, **extra)
     if item.stands_before_go and (came_open or newly_blocked):
         revoke_if_cleared(item, revoke, by=by)
-    follow(release)
+    follow(release, early)
     tasks.look_on_commit()
     return item
 
@@ -317,11 +338,18 @@ def earlier_settled(items: Iterable[Item]) -> bool:
     return bool(wanted) and all(row.settled for row in wanted)
 
 
-def follow(release: Release) -> None:
-    """Let the computed items follow the earlier phases: done when every required item there is settled."""
+_EARLY = (Stage.PREPARATION, Stage.DECISION)
+
+
+def follow(release: Release, early: Sequence[Item] | None = None) -> None:
+    """Let the computed items follow the earlier phases: done when every required item there is settled.
+
+    `early` are the items up to the decision as they are now; they are read when the caller has not got them.
+    """
     if release.status not in TICKABLE[Stage.DECISION]:
         return
-    early = list(Item.objects.of(release).filter(phase__stage__in=(Stage.PREPARATION, Stage.DECISION)))
+    if early is None:
+        early = list(Item.objects.of(release).filter(phase__stage__in=_EARLY))
     wanted = State.DONE if earlier_settled(early) else State.OPEN
     for row in [row for row in early if row.kind == Kind.COMPUTED and row.phase.stage == Stage.DECISION]:
         if row.state != wanted:

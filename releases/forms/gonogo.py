@@ -45,7 +45,7 @@ class SpokenForm(forms.Form):
         super().__init__(data, prefix="spoken")
         self.voices: dict[str, tuple[Seat, User]] = {
             f"{seat.pk}-{person.pk}": (seat, person)
-            for seat in release.seats.all()
+            for seat in seats_of(release)
             for person in holders(release, seat.role)
             if person.pk != me.pk
         }

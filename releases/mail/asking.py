@@ -24,7 +24,19 @@ from releases.mail.words import (
     short,
     standing_in,
 )
-from releases.models import COORDINATOR, Ballot, Item, PhaseMoments, Release, Reminder, Seat, State, Status, holders
+from releases.models import (
+    COORDINATOR,
+    Ballot,
+    Item,
+    PhaseMoments,
+    Release,
+    Reminder,
+    Seat,
+    State,
+    Status,
+    holders,
+    seats_of,
+)
 
 LATE_MAIL = timedelta(minutes=10)  # from then on a mail says how late it is
 
@@ -84,7 +96,7 @@ def seats_to_answer(release: Release, person: User, now: datetime) -> tuple[list
         return [seat for seat in unanswered(release) if seat.role.slug in roles], True
     deciding = any(m.has_opened(now) for m in release.plan if m.phase.stage == Stage.DECISION)
     if release.status == Status.PREPARING and deciding:
-        return [seat for seat in release.seats.all() if seat.role.slug in roles], False
+        return [seat for seat in seats_of(release) if seat.role.slug in roles], False
     return [], False
 
 
@@ -98,7 +110,7 @@ def unanswered(release: Release) -> list[Seat]:
     def counts(ballot: Ballot | None) -> bool:
         return ballot is not None and not ballots.staleness(ballot, release, shown)
 
-    return [seat for seat in release.seats.all() if not counts(cast.get(seat.pk))]
+    return [seat for seat in seats_of(release) if not counts(cast.get(seat.pk))]
 
 
 @dataclass(frozen=True)

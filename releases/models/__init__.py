@@ -1,7 +1,7 @@
 """The rows of a running release. One module a subject; import from here."""
 
 from releases.models.event import Event
-from releases.models.gonogo import ActionItem, Ballot, Call, Choice, Decision, Override, Poll, Seat
+from releases.models.gonogo import ActionItem, Ballot, Call, Choice, Decision, Override, Poll, Seat, seats_of
 from releases.models.item import SETTLED, TICKABLE, Evidence, Item, Note, State, Verdict, Watch
 from releases.models.people import Assignment, Delegation, Invitation, assignments_of, holders
 from releases.models.release import (
@@ -71,4 +71,5 @@ __all__ = [
     "Watch",
     "assignments_of",
     "holders",
+    "seats_of",
 ]

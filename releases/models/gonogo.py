@@ -28,6 +28,12 @@ class Seat(models.Model):
         return str(self.role)
 
 
+def seats_of(release: Release) -> list[Seat]:
+    """The seats of `release` with their roles, read once a release object."""
+    models.prefetch_related_objects([release], models.Prefetch("seats", Seat.objects.select_related("role")))
+    return list(release.seats.all())
+
+
 class Poll(models.Model):
     """One round of votes. `void` when withdrawn or when the schedule moved under it."""
 

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from django.conf import settings
 from django.core.validators import RegexValidator
 from django.db import models
-from django.db.models import Count, Exists, F, OuterRef, Q, Subquery
+from django.db.models import Count, Exists, F, FilteredRelation, OuterRef, Q, Subquery, Value
 from django.db.models.functions import Coalesce
 from django.urls import reverse
 from django.utils import timezone
@@ -95,6 +95,14 @@ class ReleaseQuerySet(models.QuerySet["Release"]):
         held = Assignment.objects.filter(Q(user=user.pk) | Q(user__in=absent), release=OuterRef("pk"))
         named = Release.viewers.through.objects.filter(release=OuterRef("pk"), user=user.pk)
         return self.filter(Q(restricted=False) | Exists(held) | Exists(named))
+
+    def with_hold(self) -> Self:
+        """Bring the open hold, at most one a release, in the same query: for reading, not for what is decided on.
+
+        Not under a lock: where that had to wait, a joined row is as old as the statement.
+        """
+        open_one = FilteredRelation("holds", condition=Q(holds__ended_at=None))
+        return self.annotate(standing_hold=open_one, hold_was_read=Value(True)).select_related("standing_hold__by")
 
     def in_flight(self) -> Self:
         """Not in a final state: the only releases that get reminders."""
@@ -194,9 +202,22 @@ class Release(models.Model):
     def is_final(self) -> bool:
         return self.status in FINAL
 
+    @property
+    def knows_its_hold(self) -> bool:
+        """Was it read `with_hold`?"""
+        return "hold_was_read" in self.__dict__
+
+    def know_hold_of(self, other: Release) -> None:
+        """Take over the hold that `other`, the same release read `with_hold`, has."""
+        if other.knows_its_hold:
+            self.__dict__ |= {"hold_was_read": True, "standing_hold": other.open_hold}
+
     @cached_property
     def open_hold(self) -> Hold | None:
         """The hold that stops the clock now, if any."""
+        if self.knows_its_hold:
+            known: Hold | None = self.__dict__.get("standing_hold")  # the join leaves it out when there is none
+            return known
         return next((hold for hold in self.holds.all() if hold.ended_at is None), None)
 
     @property
@@ -239,7 +260,7 @@ class Release(models.Model):
 
     def forget(self) -> Self:
         """Drop what was computed from rows, after a verb changed them; returns self."""
-        for name in ("plan", "open_hold"):
+        for name in ("plan", "open_hold", "standing_hold", "hold_was_read"):
             self.__dict__.pop(name, None)
         self.__dict__.pop("_prefetched_objects_cache", None)
         return self

@@ -16,7 +16,7 @@ from django.shortcuts import render
 from django.urls import reverse
 
 from relcoord.lib.htmx import HtmxRequest, is_partial, say
-from releases import live, sheet, story
+from releases import events, live, sheet, story
 from releases.errors import Conflict, DomainError, EvidenceNeeded, ReasonNeeded, Refused
 from releases.forms import items as item_forms
 from releases.forms.items import ItemForm
@@ -149,8 +149,8 @@ def _forms(row: Row, opened: Asked | None) -> Iterator[Asked]:
 
 def _told(release: Release, pk: int) -> list[story.Told]:
     """The item's own history, the newest first."""
-    events = release.events.filter(object_type="item", object_id=str(pk))
-    return [story.tell(event, release.zone) for event in events.order_by("-sequence")[:50]]
+    own = release.events.filter(object_type="item", object_id=str(pk))
+    return [story.tell(event, release.zone) for event in own.order_by("-sequence")[:50]]
 
 
 # Acting
@@ -216,6 +216,8 @@ def changed(request: HtmxRequest, before: Release, release: Release, pk: int) ->
     A page that does not say what it has seen gets what changed since `before`. Where all rows changed, the page is
     told to fetch its list, which it does not do over something typed.
     """
+    if release.event_sequence - len(events.recorded(release)) == before.event_sequence:
+        release.know_hold_of(before)  # every hold is an event, and there was none in between
     if release.coordinator_id == before.coordinator_id:
         release.coordinator = before.coordinator
     context = page_context(request, sheet.load_lightly(release))

@@ -30,7 +30,9 @@ def who(request: HttpRequest) -> User:
 
 def find(request: HttpRequest, key: str) -> Release:
     """The release by its key, or 404 for strangers as for what does not exist."""
-    return get_object_or_404(Release.objects.visible_to(who(request)).select_related("coordinator"), key=key)
+    return get_object_or_404(
+        Release.objects.visible_to(who(request)).select_related("coordinator").with_hold(), key=key
+    )
 
 
 def shows(verb: str = "view") -> Callable[[View], Callable[..., HttpResponse]]:
@@ -53,12 +55,14 @@ def shows(verb: str = "view") -> Callable[[View], Callable[..., HttpResponse]]:
     return decorate
 
 
-def acts(verb: str) -> Callable[[View], Callable[..., HttpResponse]]:
+def acts(verb: str, *, alone: bool = False) -> Callable[[View], Callable[..., HttpResponse]]:
     """Decorate a page that changes something: POST only, once a form, all or nothing.
 
     The verb it calls checks the right to `verb` under the release's lock. A form that carries `once` is
     taken one time: the second post is sent where the first one was. A `DomainError` the view lets through
-    becomes a message on the page it came from; a `Refused` answers 403 with its sentence.
+    becomes a message on the page it came from; a `Refused` answers 403 with its sentence. `alone` says that all the
+    view changes is changed by one verb: that is a transaction by itself, so the answer is drawn after its end, without
+    a savepoint and without the lock that others wait for.
     """
 
     def decorate(view: View) -> Callable[..., HttpResponse]:
@@ -68,7 +72,7 @@ def acts(verb: str) -> Callable[[View], Callable[..., HttpResponse]]:
         def page(request: HtmxRequest, key: str, **rest: Any) -> HttpResponse:
             release = find(request, key)
             try:
-                return _once(request, release, lambda: view(request, release, **rest))
+                return _once(request, release, lambda: view(request, release, **rest), alone=alone)
             except Refused as refusal:
                 return refused(request, refusal)
             except DomainError as refusal:
@@ -86,9 +90,13 @@ class _Undone(Exception):
         self.answer = answer
 
 
-def _once(request: HtmxRequest, release: Release, act: Callable[[], HttpResponse]) -> HttpResponse:
+def _once(
+    request: HtmxRequest, release: Release, act: Callable[[], HttpResponse], *, alone: bool = False
+) -> HttpResponse:
     """Run `act` in one transaction together with the note that this form was taken."""
     key = once_key(request)
+    if alone and not key:
+        return act()
     try:
         with transaction.atomic():
             if key:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from django.http import HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
 
@@ -18,7 +18,7 @@ from checklists.blueprints import Kind
 from relcoord.lib import markup
 from relcoord.lib.htmx import HtmxRequest, is_partial
 from releases import items, ticking
-from releases.models import Item, Release, State, Verdict
+from releases.models import Item, Phase, Release, State, Verdict
 from releases.views import answers
 from releases.views.answers import ACTS, Act, accepted, asked, attempt, show
 from releases.views.base import acts, shows, to, who
@@ -31,6 +31,11 @@ def find_item(release: Release, pk: int) -> Item:
     item = get_object_or_404(Item.objects.of(release), pk=pk)
     item.phase.release = release
     return item
+
+
+def unread(release: Release, pk: int) -> Item:
+    """Enough of the item for a verb that reads all of it under its lock."""
+    return Item(pk=pk, phase=Phase(release=release))
 
 
 def url_of(name: str, item: Item) -> str:
@@ -50,13 +55,17 @@ def item_show(request: HtmxRequest, release: Release, pk: int) -> HttpResponse:
 
 
 def _take(
-    request: HtmxRequest, release: Release, pk: int, act: Act, do: Callable[[Item, Said], HttpResponse]
+    request: HtmxRequest, release: Release, item: Item, act: Act, do: Callable[[Item, Said], HttpResponse]
 ) -> HttpResponse:
     """Check the posted form of `act`, carry it out, and answer."""
-    item, form = find_item(release, pk), act.form_class(request.POST)
+    form = act.form_class(request.POST)
     if not form.is_valid():
-        return show(request, release, pk, opened=asked(release, item, act, form), status=422)
-    return attempt(request, release, item, act, form, lambda: do(item, form.cleaned_data))
+        item = find_item(release, item.pk)
+        return show(request, release, item.pk, opened=asked(release, item, act, form), status=422)
+    try:
+        return attempt(request, release, item, act, form, lambda: do(item, form.cleaned_data))
+    except Item.DoesNotExist as missing:
+        raise Http404(item.pk) from missing
 
 
 def _settled(request: HtmxRequest, release: Release, item: Item) -> HttpResponse:
@@ -65,7 +74,7 @@ def _settled(request: HtmxRequest, release: Release, item: Item) -> HttpResponse
     return accepted(request, release, item, f"{item.title} {words}", undo=url_of("item_reopen", item))
 
 
-@acts("tick")
+@acts("tick", alone=True)
 def item_done(request: HtmxRequest, release: Release, pk: int) -> HttpResponse:
     """The row's own button. What it means by the item's kind is in `releases.items`."""
     wanted = request.POST.get("to") != "open"  # anything else has to be "done": the form looks
@@ -84,47 +93,47 @@ def item_done(request: HtmxRequest, release: Release, pk: int) -> HttpResponse:
         return accepted(request, release, done, f"{done.title} is open again", undo=back, to="done")
 
     if not wanted:
-        return _take(request, release, pk, answers.REOPEN, do)
-    return _take(request, release, pk, answers.PROOF if "proof" in request.POST else answers.DONE, do)
+        return _take(request, release, unread(release, pk), answers.REOPEN, do)
+    return _take(request, release, unread(release, pk), answers.PROOF if "proof" in request.POST else answers.DONE, do)
 
 
-@acts("block")
+@acts("block", alone=True)
 def item_block(request: HtmxRequest, release: Release, pk: int) -> HttpResponse:
     def do(item: Item, said: Said) -> HttpResponse:
         item = ticking.block(item, said["reason"], by=who(request), version=said["v"], revoke=said["revoke"])
         return _settled(request, release, item)
 
-    return _take(request, release, pk, answers.BLOCK, do)
+    return _take(request, release, unread(release, pk), answers.BLOCK, do)
 
 
-@acts("not_applicable")
+@acts("not_applicable", alone=True)
 def item_not_applicable(request: HtmxRequest, release: Release, pk: int) -> HttpResponse:
     def do(item: Item, said: Said) -> HttpResponse:
         item = ticking.mark_not_applicable(item, said["reason"], by=who(request), version=said["v"])
         return _settled(request, release, item)
 
-    return _take(request, release, pk, answers.NOT_APPLICABLE, do)
+    return _take(request, release, unread(release, pk), answers.NOT_APPLICABLE, do)
 
 
-@acts("waive")
+@acts("waive", alone=True)
 def item_waive(request: HtmxRequest, release: Release, pk: int) -> HttpResponse:
     def do(item: Item, said: Said) -> HttpResponse:
         return _settled(request, release, ticking.waive(item, said["reason"], by=who(request), version=said["v"]))
 
-    return _take(request, release, pk, answers.WAIVE, do)
+    return _take(request, release, unread(release, pk), answers.WAIVE, do)
 
 
-@acts("reopen")
+@acts("reopen", alone=True)
 def item_reopen(request: HtmxRequest, release: Release, pk: int) -> HttpResponse:
     """Undo whatever state the item is in; after a GO this asks for the reason to take the GO back."""
 
     def do(item: Item, said: Said) -> HttpResponse:
-        before = item.state
+        before = find_item(release, pk).state
         item = ticking.reopen(item, by=who(request), version=said["v"], reason=said["reason"], revoke=said["revoke"])
         again = url_of("item_done", item) if before == State.DONE else ""
         return accepted(request, release, item, f"{item.title} is open again", undo=again, to="done")
 
-    return _take(request, release, pk, answers.REOPEN, do)
+    return _take(request, release, unread(release, pk), answers.REOPEN, do)
 
 
 @acts("add_evidence")
@@ -133,7 +142,7 @@ def item_evidence(request: HtmxRequest, release: Release, pk: int) -> HttpRespon
         item = ticking.add_evidence(item, ticking.Proof(**said["given"]), by=who(request)).item
         return accepted(request, release, item, f"Evidence added to {item.title}")
 
-    return _take(request, release, pk, answers.EVIDENCE, do)
+    return _take(request, release, find_item(release, pk), answers.EVIDENCE, do)
 
 
 @acts("note")
@@ -142,7 +151,7 @@ def item_note(request: HtmxRequest, release: Release, pk: int) -> HttpResponse:
         item.phase.release = ticking.write_note(release, said["text"], by=who(request), item=item).release
         return accepted(request, release, item, f"Note written on {item.title}")
 
-    return _take(request, release, pk, answers.NOTE, do)
+    return _take(request, release, find_item(release, pk), answers.NOTE, do)
 
 
 @acts("tick")
@@ -157,4 +166,4 @@ def item_watch_end(request: HtmxRequest, release: Release, pk: int) -> HttpRespo
         words = "is over: healthy" if verdict == Verdict.HEALTHY else "starts again, after the hotfix"
         return accepted(request, release, item, f"The watch of {item.title} {words}")
 
-    return _take(request, release, pk, answers.WATCH, do)
+    return _take(request, release, find_item(release, pk), answers.WATCH, do)

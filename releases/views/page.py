@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from relcoord.models import User
-from releases import permissions, sheet, story
+from releases import events, permissions, sheet, story
 from releases.models import Event, Note, Release
 from releases.sheet import Row, Section, Sheet
 from releases.story import Told
@@ -18,7 +18,6 @@ from releases.views import cards
 from releases.views.base import who
 from releases.views.frame import Head, frame
 
-LATEST = 8  # events beside the checklist
 NOTES = 5  # notes beside the checklist
 
 
@@ -87,7 +86,7 @@ class Page:
     @cached_property
     def latest(self) -> list[Event]:
         """The newest events, the newest first."""
-        return list(Event.objects.filter(release=self.release).order_by("-sequence")[:LATEST])
+        return events.latest(self.release)
 
     @property
     def activity(self) -> list[Told]:

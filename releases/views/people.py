@@ -68,7 +68,7 @@ def _held(release: Release) -> list[Held]:
     for row in release.assignments.all():
         people.setdefault(row.role_id, []).append((row.user, away.get(row.user_id)))
         others[row.role_id] = row.role
-    seats = {seat.role_id for seat in release.seats.all()}
+    seats = {seat.role_id for seat in seats_of(release)}
     found = []
     for plan in release.template_version.roles.select_related("role"):
         others.pop(plan.role_id, None)

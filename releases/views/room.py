@@ -70,7 +70,7 @@ def consoles(release: Release, poll: Poll | None, me: User) -> list[Console]:
     cast = readiness.standing_ballots(poll) if poll else {}
     shown = ballots.shown(release)
     found = []
-    for seat in release.seats.all():
+    for seat in seats_of(release):
         ballot = cast.get(seat.pk)
         stale = ballots.staleness(ballot, release, shown) if ballot else []
         mine = permissions.may(me, "vote", release, on=seat)
