@@ -31,6 +31,7 @@ from releases.models import (
     Seat,
     Status,
     holders,
+    seats_of,
 )
 from releases.readiness import Readiness
 

@@ -11,7 +11,7 @@ from relcoord.models import User
 from releases.forms.followups import ConditionForm, Data, FollowUpForm, ReasonForm, Rows
 from releases.forms.window import WindowForm
 from releases.gonogo import Next
-from releases.models import ActionItem, Call, Choice, Release, Seat, holders
+from releases.models import ActionItem, Call, Choice, Release, Seat, holders, seats_of
 
 
 class SeatBallotForm(forms.Form):

@@ -18,7 +18,7 @@ from relcoord.models import User
 from releases import birth, people, permissions, readiness
 from releases.errors import DomainError, Refused
 from releases.forms.people import AssignForm, PasteForm, TakeOverForm, TransferForm
-from releases.models import COORDINATOR, Delegation, Release
+from releases.models import COORDINATOR, Delegation, Release, seats_of
 from releases.views.base import acts, shows, to, who
 from releases.views.frame import frame
 

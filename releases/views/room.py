@@ -27,6 +27,7 @@ from releases.models import (
     Seat,
     State,
     holders,
+    seats_of,
 )
 
 EARLY = (Stage.PREPARATION, Stage.DECISION)
