@@ -61,6 +61,14 @@ def notes(release: Release) -> dict[int | None, list[Note]]:
     return known
 
 
+def _items_url(release: Release) -> str:
+    """Where the items of `release` have their pages; a row adds its id."""
+    known: str | None = release.__dict__.get("_items_url")
+    if known is None:
+        known = release.__dict__["_items_url"] = reverse("releases:item", args=[release.key, 0]).removesuffix("0/")
+    return known
+
+
 def _held(release: Release, reader: User) -> frozenset[str]:
     """The roles `reader` holds, asked once for all rows."""
     known: dict[int, frozenset[str]] = release.__dict__.setdefault("_held", {})
@@ -100,9 +108,9 @@ class Row:
     def release(self) -> Release:
         return self.moments.phase.release
 
-    @property
+    @cached_property
     def url(self) -> str:
-        return reverse("releases:item", args=[self.release.key, self.item.pk])
+        return f"{_items_url(self.release)}{self.item.pk}/"
 
     @cached_property
     def state(self) -> str:
@@ -168,12 +176,18 @@ class Row:
 
     @cached_property
     def standings(self) -> frozenset[Standing]:
-        return permissions.standings(self.reader, self.release, self.item, _held(self.release, self.reader))
+        """The same for all items of a role."""
+        known: dict[tuple[int, int | None], frozenset[Standing]] = self.release.__dict__.setdefault("_standings", {})
+        key = (self.reader.pk, self.item.role_id)
+        if key not in known:
+            held = _held(self.release, self.reader)
+            known[key] = permissions.standings(self.reader, self.release, self.item, held)
+        return known[key]
 
     def may(self, verb: str) -> bool:
         return bool(permissions.TABLE[verb] & self.standings)
 
-    @property
+    @cached_property
     def ticks(self) -> str:
         """What the row's own button asks for: "done", "open", or "" where there is no button."""
         item = self.item
@@ -201,7 +215,7 @@ class Row:
         """May the reader close the release here?"""
         return self.item.kind == Kind.CLOSE and not self.item.is_locked and self.may("close")
 
-    @property
+    @cached_property
     def for_whom(self) -> str:
         """Those the reader would act for; "" for the reader's own items."""
         return "" if self.mine else ", ".join(called(self.release, person) for person in self.holders)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta, tzinfo
+from functools import lru_cache
 from typing import Any
 from uuid import uuid4
 from zoneinfo import ZoneInfo
@@ -12,7 +14,6 @@ from django.forms import BoundField, CheckboxInput, CheckboxSelectMultiple, File
 from django.http import QueryDict
 from django.templatetags.static import static
 from django.utils import timezone
-from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -34,7 +35,9 @@ STATES: dict[str, tuple[str, str]] = {
 }
 
 
+@lru_cache(maxsize=512)
 def _svg(name: str, classes: str) -> SafeString:
+    """Kept: there are few, a page shows dozens, and where the icons lie does not change while a process runs."""
     sheet = static("icons.svg")
     return format_html('<svg class="i {}" aria-hidden="true"><use href="{}#{}"/></svg>', classes, sheet, name)
 
@@ -96,9 +99,14 @@ def clock_tag(context: template.Context, moment: datetime | None, kind: str = "t
 
     Kinds: t0 elapsed left closing ago spoken. A page may pass `now`; else it is the present.
     """
+    return clock_html(moment, _now(context), kind) if moment else ""
+
+
+def clock_html(moment: datetime | None, now: datetime, kind: str = "t0") -> SafeString | str:
+    """The same for HTML that is made in Python."""
     if moment is None:
         return ""
-    text = clock.words(kind, moment, _now(context))
+    text = clock.words(kind, moment, now)
     return format_html('<time data-clock="{}" datetime="{}">{}</time>', kind, moment.isoformat(), text)
 
 
@@ -131,8 +139,21 @@ def zone_name(moment: datetime) -> str:
     return f"UTC{moment:%z}"[:6] + ":" + f"{moment:%z}"[3:] if name[:1] in "+-" else name
 
 
+DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+# How a moment is written, as Django's date filter names it: that filter looks every letter up, which a page of dates
+# pays for.
+SHAPES: dict[str, Callable[[datetime], str]] = {
+    "H:i": lambda m: f"{m:%H:%M}",
+    "D H:i": lambda m: f"{DAYS[m.weekday()]} {m:%H:%M}",
+    "j M H:i": lambda m: f"{m.day} {MONTHS[m.month - 1]} {m:%H:%M}",
+    "j M Y": lambda m: f"{m.day} {MONTHS[m.month - 1]} {m.year}",
+    "D j M H:i": lambda m: f"{DAYS[m.weekday()]} {m.day} {MONTHS[m.month - 1]} {m:%H:%M}",
+}
+
+
 def _said(moment: datetime, shape: str, zone: bool = True) -> str:
-    text = date_format(moment, shape, use_l10n=False)
+    text = SHAPES[shape](moment)
     return f"{text} {zone_name(moment)}" if zone else text
 
 
@@ -151,8 +172,11 @@ def local_short(moment: datetime | None, zone: str | ZoneInfo | None = None) -> 
     """`14:00` today, `Thu 14:00` within a week, `26 Nov 14:00` beyond, `26 Nov 2025` in another year. No zone."""
     if not moment:
         return ""
-    here, today = _in(moment, zone), _in(timezone.now(), zone)
-    days = abs((here.date() - today.date()).days)
+    return _short(_in(moment, zone), _in(timezone.now(), zone).date())
+
+
+def _short(here: datetime, today: date) -> str:
+    days = abs((here.date() - today).days)
     near = "H:i" if days == 0 else "D H:i" if days < 7 else "j M H:i"
     return _said(here, near if days < 180 else "j M Y", zone=False)
 
@@ -165,12 +189,19 @@ def when(moment: datetime | None, zone: str | ZoneInfo | None = None, short: boo
     """
     if not moment:
         return ""
-    here = timezone.localtime(moment)
+    here = timezone.get_current_timezone()
+    return _when(moment, str(zone) if zone else "", short, here, timezone.localdate(timezone=here) if short else None)
+
+
+@lru_cache(maxsize=4096)
+def _when(moment: datetime, zone: str, short: bool, reader: tzinfo, today: date | None) -> SafeString:
+    """Kept, because a phase's rows are due at one moment; it says the same for the same zones on the same day."""
+    here = moment.astimezone(reader)
     full = _said(here, "D j M H:i")
     places = ([_in(moment, zone)] if zone else []) + [moment.astimezone(UTC)]
     others = [_said(place, "D j M H:i") for place in places if place.tzinfo != here.tzinfo]
     title = " · ".join(dict.fromkeys(text for text in [full, *others] if short or text != full))
-    text = local_short(moment) if short else full
+    text = _short(here, today) if today else full
     return format_html('<time datetime="{}" title="{}">{}</time>', here.isoformat(), title, text)
 
 

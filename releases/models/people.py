@@ -82,10 +82,15 @@ class Invitation(models.Model):
 
 def assignments_of(release: Release) -> list[Assignment]:
     """Who holds what in `release`, with person and role, read once a release object."""
+    if "assignments" not in getattr(release, "_prefetched_objects_cache", {}):  # asked for each row: looked up first
+        _load(release)
+    return list(release.assignments.all())
+
+
+def _load(release: Release) -> None:
     models.prefetch_related_objects(
         [release], models.Prefetch("assignments", Assignment.objects.select_related("role", "user"))
     )
-    return list(release.assignments.all())
 
 
 def holders(release: Release, role: Role | None) -> list[User]:
