@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from django.db.models import OuterRef, Prefetch, Q, QuerySet, Subquery, prefetch_related_objects
+from django.core.cache import cache
+from django.db.models import FilteredRelation, OuterRef, Prefetch, Q, QuerySet, Subquery, prefetch_related_objects
 
 from checklists.blueprints import Kind, Stage
 from checklists.models import Role, TemplateRole
@@ -20,10 +21,10 @@ from releases.ballots import staleness
 from releases.models import (
     BEFORE_START,
     SETTLED,
+    TICKABLE,
     ActionItem,
     Assignment,
     Ballot,
-    Hold,
     Item,
     Phase,
     PhaseMoments,
@@ -46,51 +47,68 @@ STATE = ("state", "state_at", "state_reason", "version")
 SOON = timedelta(hours=4)  # how long before its due moment an item is due soon
 
 
-# What is there, and read, in some statuses alone.
-_BY_STATUS = (
-    (
-        BEFORE_START,
-        [Prefetch("template_version__roles", TemplateRole.objects.filter(required=True).select_related("role"))],
-    ),
-    (
-        [Status.POLLING],
-        [
-            Prefetch("seats", Seat.objects.select_related("role")),
-            Prefetch("polls", Poll.objects.filter(state=Poll.State.OPEN)),
-            Prefetch("polls__ballots", Ballot.objects.filter(standing=True).select_related("voter", "seat__role")),
-        ],
-    ),
-    (
-        [Status.ROLLING_BACK],
-        [
-            Prefetch("rollbacks", Rollback.objects.filter(ended_at=None).select_related("triggered_by", "in_charge")),
-            Prefetch("rollbacks__steps", RollbackStep.objects.defer("guidance", "note").select_related("role")),
-        ],
-    ),
-)
+# What an `Entry` counts: unsettled, required, a person's to settle, and of a stage that may change now.
+_COUNTED = Q()
+for _stage, _statuses in TICKABLE.items():
+    _COUNTED |= Q(phase__stage=_stage, phase__release__status__in=_statuses)
+_COUNTED &= ~Q(state__in=SETTLED) & Q(required=True) & ~Q(kind__in=(Kind.COMPUTED, Kind.DECISION))
+KEPT = 60  # seconds the required roles of a checklist are kept
 
 
 def loaded(releases: QuerySet[Release]) -> list[Release]:
-    """The releases with all that an `Entry` reads, in the same number of queries however many they are."""
-    unsettled = ~Q(state__in=SETTLED) | Q(phase__release__status=Status.POLLING)  # ballots pin the settled ones too
+    """The releases with all that an `Entry` reads, in the same number of queries however many they are.
+
+    What a release has once at most (a hold, an open poll, a rollback that runs) is joined.
+    """
     watching = Watch.objects.filter(item=OuterRef("pk"), ended_at=None).values("started_at")[:1]
-    items = Item.objects.filter(unsettled).only(*ITEM, *STATE).select_related("role")
+    wanted = _COUNTED | Q(phase__release__status=Status.POLLING)  # ballots pin the settled ones too
+    items = Item.objects.filter(wanted).only(*ITEM, *STATE).select_related("role")
     rows = list(
         releases.with_progress()  # type: ignore[attr-defined]
-        .select_related("coordinator", "product", "template_version")
+        .with_hold()
+        .annotate(
+            open_poll=FilteredRelation("polls", condition=Q(polls__state=Poll.State.OPEN)),
+            running_rollback=FilteredRelation("rollbacks", condition=Q(rollbacks__ended_at=None)),
+        )
+        .select_related("coordinator", "product", "template_version", "open_poll")
+        .select_related("running_rollback__triggered_by", "running_rollback__in_charge")
         .defer("notes", "template_version__description", "template_version__closing")
         .prefetch_related(
-            Prefetch("holds", Hold.objects.filter(ended_at=None)),
             Prefetch("phases", Phase.objects.defer("note")),
             Prefetch("phases__items", items.annotate(watching_since=Subquery(watching))),
             Prefetch("assignments", Assignment.objects.select_related("user", "role")),
             Prefetch("action_items", ActionItem.objects.filter(state=ActionItem.State.OPEN).select_related("owner")),
         )
     )
-    for statuses, lookups in _BY_STATUS:
-        prefetch_related_objects([release for release in rows if release.status in statuses], *lookups)
+    _load_by_status(rows)
     permissions.load_absences(rows)
     return rows
+
+
+def _load_by_status(rows: list[Release]) -> None:
+    """Read what there is in some statuses alone: seats and ballots, steps."""
+    polling = [row for row in rows if row.status == Status.POLLING]
+    prefetch_related_objects(polling, Prefetch("seats", Seat.objects.select_related("role")))
+    ballots = Ballot.objects.filter(standing=True).select_related("voter", "seat__role")
+    prefetch_related_objects([poll for row in polling if (poll := _open_poll(row))], Prefetch("ballots", ballots))
+    steps = RollbackStep.objects.defer("guidance", "note").select_related("role")
+    prefetch_related_objects([run for row in rows if (run := _running(row))], Prefetch("steps", steps))
+    required = _required_roles({row.template_version_id for row in rows if row.status in BEFORE_START})
+    for row in rows:
+        row.__dict__["_required_roles"] = required.get(row.template_version_id, [])
+
+
+def _required_roles(versions: set[int]) -> dict[int, list[Role]]:
+    """The roles that a checklist wants held, by its version. A version never changes; a role's name may."""
+    keys = {f"required-roles:{pk}": pk for pk in versions}
+    found: dict[int, list[Role]] = {keys[key]: roles for key, roles in cache.get_many(keys).items()}
+    if missing := versions - found.keys():
+        found |= {pk: [] for pk in missing}
+        for plan in TemplateRole.objects.filter(required=True, version__in=missing).select_related("role"):
+            found[plan.version_id].append(plan.role)
+        for pk in missing:
+            cache.set(f"required-roles:{pk}", found[pk], KEPT)
+    return found
 
 
 @dataclass(frozen=True)
@@ -157,7 +175,7 @@ class Entry:
     @property
     def rollback(self) -> Rollback | None:
         """The rollback that runs."""
-        return next(iter(self.release.rollbacks.all()), None) if self.release.status == Status.ROLLING_BACK else None
+        return _running(self.release)
 
     @property
     def empty_roles(self) -> list[Role]:
@@ -165,7 +183,7 @@ class Entry:
         if self.release.status not in BEFORE_START:
             return []
         held = {row.role_id for row in self.release.assignments.all()}
-        return [plan.role for plan in self.release.template_version.roles.all() if plan.role_id not in held]
+        return [role for role in self.release.__dict__["_required_roles"] if role.pk not in held]
 
     @property
     def waiting_on(self) -> list[tuple[User, int]]:
@@ -208,7 +226,13 @@ def entry(release: Release, now: datetime) -> Entry:
 
 
 def _open_poll(release: Release) -> Poll | None:
-    return next(iter(release.polls.all()), None) if release.status == Status.POLLING else None
+    poll: Poll | None = release.__dict__.get("open_poll")  # the join leaves it out when there is none
+    return poll if release.status == Status.POLLING else None
+
+
+def _running(release: Release) -> Rollback | None:
+    run: Rollback | None = release.__dict__.get("running_rollback")
+    return run if release.status == Status.ROLLING_BACK else None
 
 
 def watching_since(item: Item) -> datetime | None:

@@ -28,24 +28,26 @@ def conflicts(releases: Sequence[Release]) -> list[Conflict]:
     coming = sorted((row for row in releases if row.status in COMING), key=lambda row: row.t_zero)
     if not coming:
         return []
-    people = {row.pk: _people(row) for row in coming}
+    people = {row.pk: {a.user_id: a.user for a in row.assignments.all()} for row in coming}
+    on_call = {row.pk: {a.user_id for a in row.assignments.all() if a.role.slug == ON_CALL} for row in coming}
     found = []
     for index, first in enumerate(coming):
         for second in coming[index + 1 :]:
             if second.t_zero - first.t_zero > NEAR:
                 break
-            sentence = _clash(first, second, people[first.pk] & people[second.pk])
+            both = [person for pk, person in people[first.pk].items() if pk in people[second.pk]]
+            shared = on_call[first.pk] & on_call[second.pk]
+            sentence = _clash(first, second, both, [person for person in both if person.pk in shared])
             if sentence:
                 found.append(Conflict(first, second, sentence))
     return found
 
 
-def _clash(first: Release, second: Release, both: set[User]) -> str:
-    """`both` are the people on both: where nobody is and the windows lie apart, nothing clashes."""
+def _clash(first: Release, second: Release, both: list[User], shared: list[User]) -> str:
+    """`both` are the people on both, `shared` those of them who are on call for both."""
     overlap = first.t_zero < second.window_end and second.t_zero < first.window_end
     if overlap and first.product_id == second.product_id:
         return f"both windows are of {first.product}, and overlap"
-    shared = _people(first, ON_CALL) & _people(second, ON_CALL) if both else set()
     if shared and (overlap or _same_day(first, second)):
         are = "is" if len(shared) == 1 else "are"
         return f"{_names(shared)} {are} on call for both {'at the same time' if overlap else 'on the same day'}"
@@ -59,11 +61,7 @@ def _same_day(first: Release, second: Release) -> bool:
     return first.t_zero.astimezone(first.zone).date() == second.t_zero.astimezone(first.zone).date()
 
 
-def _people(release: Release, role: str = "") -> set[User]:
-    return {row.user for row in release.assignments.all() if not role or row.role.slug == role}
-
-
-def _names(people: set[User]) -> str:
+def _names(people: list[User]) -> str:
     names = sorted(person.name for person in people)
     if len(names) > 3:
         return f"{', '.join(names[:3])} and {len(names) - 3} more"

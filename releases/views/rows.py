@@ -33,7 +33,8 @@ def opening(row: Row, csrf: str, *, oob: bool = False, conflict: bool = False) -
 
 def closing(row: Row) -> SafeString:
     return mark_safe(  # noqa: S308 - as above
-        f'<div class="row-side">{_proofs(row)}<span class="by">{_by(row)}</span><span class="at">{_at(row)}</span></div>\n'
+        f'<div class="row-side">{_proofs(row)}<span class="by">{_by(row)}</span>'
+        f'<span class="at">{_at(row)}</span></div>\n'
         f"{_menu(row)}</li>"
     )
 

@@ -35,14 +35,17 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def first(count: int) -> dict[str, Any]:
-    """`count` releases as they stand in a busy month, one page of each of `SIZES`, and releases to tick in."""
+    """`count` releases as they stand in a busy month, one page of each of `SIZES`, and releases to tick in.
+
+    Four coordinators share them, and twelve people are on call: nobody could be for four releases a day.
+    """
     from datetime import timedelta
 
     from django.core.management import call_command
     from django.utils import timezone
 
     from releases.models import Status
-    from tests.factories import Cast, ReleaseFactory, bring_to, saved, standard, window
+    from tests.factories import Cast, ReleaseFactory, UserFactory, bring_to, role, saved, standard, window
 
     call_command("migrate", verbosity=0)
     cast = Cast()
@@ -61,8 +64,16 @@ def first(count: int) -> dict[str, Any]:
         55: Status.CLOSED,
         60: Status.CLOSED,
     }
+    leads, on_call = [cast.ada, cast.ben, cast.dana, cast.fay], role("On-call Engineer")
+    nights = [UserFactory(name=f"Night {n}", email=f"night{n}@example.org") for n in range(12)]
     for n in range(count - len(pages) - len(ticked)):
-        release = ReleaseFactory(key=f"PAY-{n}.0", version=standard(), window=window(soon + timedelta(hours=6 * n)))
+        release = ReleaseFactory(
+            key=f"PAY-{n}.0",
+            version=standard(),
+            window=window(soon + timedelta(hours=6 * n)),
+            coordinator=leads[n % len(leads)],
+            holders=cast.holders() | {on_call: [nights[n % len(nights)]]},
+        )
         if n in stands:
             bring_to(release, stands[n])
         elif n % 3 == 0:

@@ -212,7 +212,7 @@ def test_the_page_asks_as_much_for_five_releases_as_for_twenty(ada: Client, cast
     for _ in range(3):
         one_of_each(cast)
     assert statements(ada) == few
-    assert few <= 20
+    assert few <= 14
 
 
 def test_a_fragment_asks_less_than_the_page(ada: Client, cast: Cast) -> None:

@@ -114,13 +114,13 @@ def test_a_tick_from_another_page_touches_nothing_that_is_not_there(desk: Desk, 
     assert 'id="rail"' not in html
 
 
-def test_a_tick_asks_the_database_no_more_than_twenty_times(desk: Desk, release: Release, cast: Cast) -> None:
+def test_a_tick_asks_the_database_no_more_than_twelve_times(desk: Desk, release: Release, cast: Cast) -> None:
     desk.sits(cast.fay).client.get("/r/PAY-4.2/")  # as she reads it before
     row = item(release, "Assess risks")
     with CaptureQueriesContext(connection) as read:
         assert desk.tick(row, htmx=True).status_code == 200
     asked = [q["sql"] for q in read.captured_queries if "SAVEPOINT" not in q["sql"] and "heartbeat" not in q["sql"]]
-    assert len(asked) - 1 <= 20, "\n".join(asked)  # one is the test's own, for the token
+    assert len(asked) - 1 <= 12, "\n".join(asked)  # one is the test's own, for the token
 
 
 def test_a_tick_leads_back_to_the_page_it_came_from_on_this_site_alone(

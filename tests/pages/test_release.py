@@ -429,7 +429,7 @@ def test_the_page_reads_as_often_for_5_items_as_for_60(cast: Cast, client: Clien
         counts.append(len([q for q in read.captured_queries if "heartbeat" not in q["sql"]]))
     assert counts[0] == counts[1]
     more = {Status.POLLING: 2, Status.DEPLOYING: 1}  # the ballots as they stand; what the GO goes against
-    assert counts[0] <= 14 + more.get(status, 0)
+    assert counts[0] <= 10 + more.get(status, 0)
 
 
 def test_people_read_as_often_for_many_holders(cast: Cast, client: Client, release: Release) -> None:

@@ -190,7 +190,7 @@ def test_the_address_reads_little_when_nothing_is_new(
     client.force_login(cast.ben)
     at = f"/r/{release.key}/live/?token={seen(release)}"
     client.get(at)
-    with django_assert_max_num_queries(5):  # type: ignore[operator]
+    with django_assert_max_num_queries(4):  # type: ignore[operator]
         assert client.get(at).status_code == 204
 
 
