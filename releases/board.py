@@ -52,7 +52,7 @@ _COUNTED = Q()
 for _stage, _statuses in TICKABLE.items():
     _COUNTED |= Q(phase__stage=_stage, phase__release__status__in=_statuses)
 _COUNTED &= ~Q(state__in=SETTLED) & Q(required=True) & ~Q(kind__in=(Kind.COMPUTED, Kind.DECISION))
-KEPT = 60  # seconds the required roles of a checklist are kept
+KEPT = 60  # seconds roles are kept
 
 
 def loaded(releases: QuerySet[Release]) -> list[Release]:
@@ -62,7 +62,7 @@ def loaded(releases: QuerySet[Release]) -> list[Release]:
     """
     watching = Watch.objects.filter(item=OuterRef("pk"), ended_at=None).values("started_at")[:1]
     wanted = _COUNTED | Q(phase__release__status=Status.POLLING)  # ballots pin the settled ones too
-    items = Item.objects.filter(wanted).only(*ITEM, *STATE).select_related("role")
+    items = Item.objects.filter(wanted).only(*ITEM, *STATE)
     rows = list(
         releases.with_progress()  # type: ignore[attr-defined]
         .with_hold()
@@ -76,10 +76,11 @@ def loaded(releases: QuerySet[Release]) -> list[Release]:
         .prefetch_related(
             Prefetch("phases", Phase.objects.defer("note")),
             Prefetch("phases__items", items.annotate(watching_since=Subquery(watching))),
-            Prefetch("assignments", Assignment.objects.select_related("user", "role")),
+            Prefetch("assignments", Assignment.objects.select_related("user")),
             Prefetch("action_items", ActionItem.objects.filter(state=ActionItem.State.OPEN).select_related("owner")),
         )
     )
+    _load_roles(rows)
     _load_by_status(rows)
     permissions.load_absences(rows)
     return rows
@@ -93,19 +94,41 @@ def _load_by_status(rows: list[Release]) -> None:
     prefetch_related_objects([poll for row in polling if (poll := _open_poll(row))], Prefetch("ballots", ballots))
     steps = RollbackStep.objects.defer("guidance", "note").select_related("role")
     prefetch_related_objects([run for row in rows if (run := _running(row))], Prefetch("steps", steps))
-    required = _required_roles({row.template_version_id for row in rows if row.status in BEFORE_START})
-    for row in rows:
-        row.__dict__["_required_roles"] = required.get(row.template_version_id, [])
 
 
-def _required_roles(versions: set[int]) -> dict[int, list[Role]]:
-    """The roles that a checklist wants held, by its version. A version never changes; a role's name may."""
+def _load_roles(rows: list[Release]) -> None:
+    """Give every assignment and item its role: a handful of rows, shared by a thousand."""
+    before = [row for row in rows if row.status in BEFORE_START]
+    required = _required_roles({row.template_version_id for row in before})
+    held = [assignment for row in rows for assignment in row.assignments.all()]
+    items = [item for row in rows for phase in row.phases.all() for item in phase.items.all()]
+    wanted = {row.role_id for row in held} | {item.role_id for item in items if item.role_id}
+    roles = _roles(wanted.union(*required.values()))
+    for assignment in held:
+        assignment.role = roles[assignment.role_id]
+    for item in items:
+        item.role = roles[item.role_id] if item.role_id else None
+    for row in before:
+        row.__dict__["_required_roles"] = [roles[pk] for pk in required[row.template_version_id]]
+
+
+def _roles(wanted: set[int]) -> dict[int, Role]:
+    """All roles by their id, kept for a minute; read again when one of `wanted` is new."""
+    known: dict[int, Role] | None = cache.get("roles")
+    if known is None or wanted - known.keys():
+        known = Role.objects.in_bulk()
+        cache.set("roles", known, KEPT)
+    return known
+
+
+def _required_roles(versions: set[int]) -> dict[int, list[int]]:
+    """The ids of the roles that a checklist wants held, by its version, which never changes."""
     keys = {f"required-roles:{pk}": pk for pk in versions}
-    found: dict[int, list[Role]] = {keys[key]: roles for key, roles in cache.get_many(keys).items()}
+    found: dict[int, list[int]] = {keys[key]: roles for key, roles in cache.get_many(keys).items()}
     if missing := versions - found.keys():
         found |= {pk: [] for pk in missing}
-        for plan in TemplateRole.objects.filter(required=True, version__in=missing).select_related("role"):
-            found[plan.version_id].append(plan.role)
+        for plan in TemplateRole.objects.filter(required=True, version__in=missing):
+            found[plan.version_id].append(plan.role_id)
         for pk in missing:
             cache.set(f"required-roles:{pk}", found[pk], KEPT)
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 from zoneinfo import ZoneInfo
 
@@ -188,7 +189,7 @@ class Release(models.Model):
         return f"{self.key} {self.title}"
 
     def get_absolute_url(self) -> str:
-        return reverse("releases:release", args=[self.key])
+        return _url(self.key)
 
     @property
     def zone(self) -> ZoneInfo:
@@ -264,6 +265,12 @@ class Release(models.Model):
             self.__dict__.pop(name, None)
         self.__dict__.pop("_prefetched_objects_cache", None)
         return self
+
+
+@lru_cache(maxsize=2048)
+def _url(key: str) -> str:
+    """Kept: a dashboard asks hundreds of times, and the addresses of a process do not change."""
+    return reverse("releases:release", args=[key])
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ def row_opening(context: template.Context, row: Row) -> SafeString:
     """The row up to where a notice or an open form may stand."""
     notice, token = context.get("notice"), context.get("csrf_token", "")
     csrf = f'<input type="hidden" name="csrfmiddlewaretoken" value="{token}">'
-    return rows.opening(row, csrf, oob=bool(context.get("oob")), conflict=bool(notice) and notice[0] == "active")
+    return rows.opening(row, csrf, oob=bool(context.get("oob")), conflict=notice is not None and notice[0] == "active")
 
 
 @register.simple_tag

@@ -30,7 +30,7 @@ def svg(title: str, points: Sequence[tuple[float, float]]) -> str:
     ]
     return "\n".join(
         [
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" role="img"'
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" role="img"',
             f' aria-label="{escape(title)}" font-family="sans-serif" font-size="11" fill="#334155">',
             f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#fff"/>',
             f'<text x="{LEFT}" y="20" font-size="13" font-weight="bold">{escape(title)}</text>',

@@ -4,7 +4,7 @@ from django.conf import settings
 from django.db import models
 
 
-class Release(models.Model):
+class Release(models.Model):  # noqa: DJ008 - shown nowhere
     key = models.CharField(max_length=40, unique=True)
     title = models.CharField(max_length=120)
     status = models.CharField(max_length=16)
@@ -17,7 +17,7 @@ class Release(models.Model):
         app_label = "floor"
 
 
-class Item(models.Model):
+class Item(models.Model):  # noqa: DJ008 - shown nowhere
     release = models.ForeignKey(Release, models.CASCADE, related_name="items")
     phase = models.CharField(max_length=80)
     position = models.PositiveIntegerField()
@@ -35,7 +35,7 @@ class Item(models.Model):
         ordering = ["position"]
 
 
-class History(models.Model):
+class History(models.Model):  # noqa: DJ008 - shown nowhere
     release = models.ForeignKey(Release, models.CASCADE, related_name="history")
     item = models.ForeignKey(Item, models.CASCADE)
     at = models.DateTimeField()
