@@ -1,7 +1,7 @@
 """Load releases of the standard checklist into relcoord's database, and say how to ask for them.
 
-`python -m tests.benchmarks.fill 100` makes the first hundred by the verbs. `... --more 900` copies prepared ones, with
-all their rows and later moments, because a thousand births take minutes.
+`python -m tests.benchmarks.fill 40` makes forty by the verbs. `... --more 60` copies prepared ones, with all their rows
+and later moments, because a thousand births take minutes.
 """
 
 from __future__ import annotations
@@ -56,13 +56,12 @@ def first(count: int) -> dict[str, Any]:
     pages[35] = worked_on(thirty_five(cast))
     ticked = [ReleaseFactory(key=f"TICK-{n}", version=standard()) for n in range(TICKERS)]
     stands = {
-        10: Status.POLLING,
-        20: Status.POLLING,
-        30: Status.DEPLOYING,
-        40: Status.ROLLING_BACK,
-        45: Status.CLEARED,
-        55: Status.CLOSED,
-        60: Status.CLOSED,
+        3: Status.POLLING,
+        6: Status.POLLING,
+        9: Status.DEPLOYING,
+        12: Status.ROLLING_BACK,
+        15: Status.CLEARED,
+        18: Status.CLOSED,
     }
     leads, on_call = [cast.ada, cast.ben, cast.dana, cast.fay], role("On-call Engineer")
     nights = [UserFactory(name=f"Night {n}", email=f"night{n}@example.org") for n in range(12)]
