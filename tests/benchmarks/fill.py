@@ -188,10 +188,10 @@ def tickable(release: Release) -> dict[str, Any]:
 
 def statements(found: dict[str, Any]) -> dict[str, Any]:
     """How many statements each request asks, all caches warm; for a tick, also after a look at the page."""
-    from tests.benchmarks.counting import asked, counted
-
     from django.core.cache import cache
     from django.utils import timezone
+
+    from tests.benchmarks.counting import asked, counted
 
     cache.set("heartbeat", {"reminders": timezone.now()}, 60)  # read once in ten seconds, by whoever comes first
     session, ticker = found["session"], found["ticks"][0]
