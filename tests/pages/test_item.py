@@ -580,3 +580,13 @@ def test_the_first_tick_that_makes_the_gate_hold_says_so_at_once(cast: Cast, cli
     ticking.reopen(item(release, "Assess risks"), by=cast.fay)
     html = text(Desk(client, release).sits(cast.fay).tick(item(release, "Assess risks"), htmx=True))
     assert "Ready for the Go/No-Go: everything before it is settled" in html
+
+
+def test_an_item_of_another_release_is_not_found_under_this_one(desk: Desk, release: Release, cast: Cast) -> None:
+    other = item(ReleaseFactory(key="PAY-5.0"), "All PRs merged")
+    desk.sits(cast.ada)
+    assert desk.tick(other).status_code == 404
+    for name, said in (("item_block", {"reason": "x"}), ("item_note", {"text": "x"}), ("item_reopen", {})):
+        assert desk.post(name, other, v=other.version, **said).status_code == 404
+    other.refresh_from_db()
+    assert (other.state, other.version) == (State.OPEN, 1)
