@@ -31,6 +31,7 @@ from tests import plugin, provision
 from tests.reliability.history import A_BASE
 
 if TYPE_CHECKING:
+    from tests.provision import Server
     from tests.reliability.kills import Result as KillsResult
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,22 +45,25 @@ def main(arguments: Sequence[str]) -> int:
     if asked.share:
         return play_share(asked.first, asked.histories)
     wrong: list[str] = []
-    with stage() as environment:
-        if asked.histories:
+    if asked.histories:
+        with stage() as environment:
             played = simulate(asked.first, asked.histories, asked.processes, environment)
-            wrong += played.wrong
-            publish("simulation", table(played, asked))
-        if asked.kills:
-            survived = chaos(asked.kills, environment)
-            wrong += survived.wrong
-            print(*survived.wrong, sep="\n")
-            publish("kills", table_of_kills(survived, asked, environment))
+        wrong += played.wrong
+        publish("simulation", table(played, asked), asked)
+    if asked.kills:
+        with durable_stage() as (environment, services):
+            survived = chaos(asked, environment, services)
+            postgres = version_of(environment["DATABASE_URL"])
+        wrong += survived.wrong
+        print(*survived.wrong, sep="\n")
+        publish("kills", table_of_kills(survived, asked, postgres), asked)
     return 1 if wrong else 0
 
 
-def publish(name: str, lines: list[str]) -> None:
+def publish(name: str, lines: list[str], asked: argparse.Namespace) -> None:
     print("\n".join(lines), flush=True)
-    write(name, lines)
+    if not asked.quick:
+        write(name, lines)
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
@@ -68,6 +72,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--first", type=int, default=0, help="the seed of the first (default: %(default)s)")
     parser.add_argument("--kills", type=int, default=1_000, help="how many (default: %(default)s)")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 2, help="at once (default: %(default)s)")
+    parser.add_argument("--quick", action="store_true", help="as the tests run it: younger deaths, nothing written")
     parser.add_argument("--share", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args(arguments)
 
@@ -85,6 +90,20 @@ def stage() -> Iterator[dict[str, str]]:
         broker = until_the_end.enter_context(provision.redis())
         own = {"VAR_DIR": var, "DATABASE_URL": url, "REDIS_URL": broker}
         yield given | plugin.SETTINGS | plugin.PRODUCTION | own
+
+
+@contextmanager
+def durable_stage() -> Iterator[tuple[dict[str, str], dict[str, Server]]]:
+    """PostgreSQL and Redis that can be killed, and keep what they were told; given ones are not asked for that."""
+    from tests.reliability.kills import POSTGRES, REDIS
+
+    with ExitStack() as until_the_end:
+        var = until_the_end.enter_context(tempfile.TemporaryDirectory(prefix="relcoord-chaos-"))
+        database = until_the_end.enter_context(provision.postgres_server(durable=True))
+        broker = until_the_end.enter_context(provision.redis_server(durable=True))
+        given = {name: value for name, value in os.environ.items() if name not in plugin.CLEARED}
+        own = {"VAR_DIR": var, "DATABASE_URL": database.url, "REDIS_URL": broker.url, "STATIC_ROOT": f"{var}/static"}
+        yield given | plugin.SETTINGS | plugin.PRODUCTION | own, {REDIS: broker, POSTGRES: database}
 
 
 def new_database(url: str, name: str) -> str:
@@ -202,46 +221,73 @@ def play_share(first: int, histories: int) -> int:
 # The kills
 
 
-def chaos(kills: int, environment: dict[str, str]) -> KillsResult:
-    """Kill the programs of production while mails flow, on a database of its own."""
-    database = new_database(environment["DATABASE_URL"], "chaos")
+def chaos(asked: argparse.Namespace, environment: dict[str, str], services: dict[str, Server]) -> KillsResult:
+    """Kill the programs and services of production while mails flow, on a database of its own."""
+    environment = prepared(environment, "chaos")
+    from tests.reliability.kills import run
+    from tests.smtp import sink
+
+    log = Path(environment["VAR_DIR"]) / "programs.log"
+    with sink(SimpleNamespace()) as smtp, log.open("w") as output:
+        given = environment | {"EMAIL_URL": f"smtp+plain://127.0.0.1:{smtp.port}"}
+        quick = {"pace": 0.4, "afterwards": two_minutes_later} if asked.quick else {}
+        found = run(asked.kills, given, services, smtp, output, provision.free_port(), **quick)  # type: ignore[arg-type]
+    if found.wrong and asked.quick:
+        print(log.read_text())
+    return found
+
+
+def two_minutes_later() -> None:
+    """As far as leases can tell: no test waits for those of the killed."""
+    from django.utils import timezone
+
+    from releases.models import Reminder
+
+    Reminder.objects.filter(state="sending").update(lease_until=timezone.now())
+
+
+def prepared(environment: dict[str, str], name: str) -> dict[str, str]:
+    """Set Django up in this process, on a new database of this name; returns the environment of the programs."""
+    database = new_database(environment["DATABASE_URL"], name)
     environment = environment | {"DATABASE_URL": database, "DJANGO_SETTINGS_MODULE": "relcoord.settings"}
     os.environ.clear()
     os.environ.update(environment)
     import django
 
     django.setup()
-    logging.getLogger("mail.log").setLevel(logging.WARNING)  # the SMTP server's every line
+    for noisy in ("mail.log", "releases.tasks", "relcoord.lib.cache"):  # every line; every broken connection
+        logging.getLogger(noisy).setLevel(logging.ERROR)
     from django.core.management import call_command
 
-    from tests.reliability.kills import run
-    from tests.smtp import sink
-
     call_command("migrate", verbosity=0)
-    log = Path(environment["VAR_DIR"]) / "programs.log"
-    with sink(SimpleNamespace()) as smtp, log.open("w") as output:
-        given = environment | {"EMAIL_URL": f"smtp+plain://127.0.0.1:{smtp.port}"}
-        return run(kills, given, smtp, output)
+    call_command("collectstatic", interactive=False, verbosity=0)
+    return environment
 
 
-def table_of_kills(result: KillsResult, asked: argparse.Namespace, environment: dict[str, str]) -> list[str]:
-    from tests.reliability.kills import BEAT, SENDER, WORKER
+def table_of_kills(result: KillsResult, asked: argparse.Namespace, postgres: str) -> list[str]:
+    from tests.reliability.kills import AGES, BEAT, REDIS, SENDER, WORKER
 
     share = f"{100 * result.extra / result.senders_killed:.1f} %" if result.senders_killed else "-"
-    rows = [
-        ("`kill -9` of senders", result.kills[SENDER]),
-        ("`kill -9` of workers, which send too", result.kills[WORKER]),
-        ("`kill -9` of beat", result.kills[BEAT]),
-        ("mails owed (holds, reschedules, T-4h)", result.expected),
-        ("verbs the database refused, which owe nothing", result.refused),
-        ("mails a killed program had in hand", result.in_hand),
+    also = {SENDER: "", WORKER: ", which send too", BEAT: "", REDIS: ""}
+    rows: list[tuple[str, int | str]] = [(f"`kill -9` of {name}{also.get(name, '')}", result.kills[name]) for name in AGES]
+    rows += [
+        ("`kill -9` together", result.kills.total()),
+        *((f"verbs {name}", number) for name, number in sorted(result.verbs.items())),
+        *((name, number) for name, number in sorted(result.visits.items())),
+        ("mails owed by what was done", result.expected),
+        ("mails that were tried again: who had them was killed", result.in_hand),
         ("extra copies, all under the same Message-ID", result.extra),
         ("extra copies, of the kills of senders and workers", share),
+        ("rows that ended missed", result.failed["missed"]),
+        ("rows that ended failed", result.failed["failed"]),
+        ("**acknowledged verbs the database forgot**", len(result.forgotten)),
         ("**copies under another Message-ID**", len(result.strangers)),
         ("**lost**", len(result.lost)),
     ]
     command = f"python3 dev.py chaos --histories 0 --kills {asked.kills}"
-    return ["## Kills", "", *facts(command, version_of(environment["DATABASE_URL"]), result.seconds), "", *listed(rows)]
+    came = ", ".join(f"{number} {kind}" for kind, number in sorted(result.mails.items()))
+    facts_ = facts(command, postgres, result.seconds)
+    return ["## Kills", "", *facts_, f"- Mails that came: {came}", "", *listed(rows)]
 
 
 # The report
