@@ -223,31 +223,24 @@ def play_share(first: int, histories: int) -> int:
 
 def chaos(asked: argparse.Namespace, environment: dict[str, str], services: dict[str, Server]) -> KillsResult:
     """Kill the programs and services of production while mails flow, on a database of its own."""
-    environment = prepared(environment, "chaos")
+    environment = prepared(environment, "chaos", pages=not asked.quick)
     from tests.reliability.kills import run
     from tests.smtp import sink
 
     log = Path(environment["VAR_DIR"]) / "programs.log"
     with sink(SimpleNamespace()) as smtp, log.open("w") as output:
         given = environment | {"EMAIL_URL": f"smtp+plain://127.0.0.1:{smtp.port}"}
-        quick = {"pace": 0.4, "afterwards": two_minutes_later} if asked.quick else {}
-        found = run(asked.kills, given, services, smtp, output, provision.free_port(), **quick)  # type: ignore[arg-type]
+        found = run(asked.kills, given, services, smtp, output, provision.free_port(), quick=asked.quick)
     if found.wrong and asked.quick:
         print(log.read_text())
     return found
 
 
-def two_minutes_later() -> None:
-    """As far as leases can tell: no test waits for those of the killed."""
-    from django.utils import timezone
+def prepared(environment: dict[str, str], name: str, *, pages: bool = True) -> dict[str, str]:
+    """Set Django up in this process, on a new database of this name; returns the environment of the programs.
 
-    from releases.models import Reminder
-
-    Reminder.objects.filter(state="sending").update(lease_until=timezone.now())
-
-
-def prepared(environment: dict[str, str], name: str) -> dict[str, str]:
-    """Set Django up in this process, on a new database of this name; returns the environment of the programs."""
+    Without `pages` the style sheets are not collected: forms are taken, pages cannot be shown.
+    """
     database = new_database(environment["DATABASE_URL"], name)
     environment = environment | {"DATABASE_URL": database, "DJANGO_SETTINGS_MODULE": "relcoord.settings"}
     os.environ.clear()
@@ -259,9 +252,22 @@ def prepared(environment: dict[str, str], name: str) -> dict[str, str]:
         logging.getLogger(noisy).setLevel(logging.ERROR)
     from django.core.management import call_command
 
-    call_command("migrate", verbosity=0)
-    call_command("collectstatic", interactive=False, verbosity=0)
+    with at_ease():
+        call_command("migrate", verbosity=0)
+    if pages:
+        call_command("collectstatic", interactive=False, verbosity=0)
     return environment
+
+
+@contextmanager
+def at_ease() -> Iterator[None]:
+    """Let this process's commits not wait for the disk: what is made here is not put to the test."""
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        cursor.execute("SET synchronous_commit = off")
+    yield
+    connection.close()
 
 
 def table_of_kills(result: KillsResult, asked: argparse.Namespace, postgres: str) -> list[str]:

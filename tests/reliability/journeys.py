@@ -454,6 +454,7 @@ class Visitor:
     def __init__(self, troupe: Troupe, address_: str, first: int) -> None:
         self.address, self.number, self.stopped = address_, first, Signal()
         self.key, self.held = f"R{first}", False
+        self.pages: tuple[str, ...] = ("/releases/", f"/r/{self.key}/", f"/r/{self.key}/reminders/")
         self.visits: Counter[str] = Counter()
         self.expected: set[Owed] = set()
         self.doubts: set[int] = set()
@@ -469,7 +470,7 @@ class Visitor:
             connections.close_all()
 
     def _look_around(self) -> None:
-        for page in ("/releases/", f"/r/{self.key}/", f"/r/{self.key}/reminders/"):
+        for page in self.pages:
             self.visits["pages shown" if self._ask(page) == 200 else "pages not shown"] += 1
 
     def _turn_the_clock(self) -> None:

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, TextIO
 from tests.provision import Server, end_with_parent
 
 if TYPE_CHECKING:
-    from tests.reliability.journeys import Mailbox, Owed
+    from tests.reliability.journeys import Flow, Mailbox, Owed
     from tests.smtp import Sink
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -40,12 +40,14 @@ AGES = {  # seconds until one is killed
     REDIS: (4.0, 12.0),
     POSTGRES: (5.0, 13.0),
 }
+YOUNG = 0.4  # of those ages, in the quick form
 BETWEEN_VERBS = 0.3  # seconds
 AT_ONCE = 24  # releases on their way
 COALESCE = timedelta(seconds=3)  # here a sitting in which roles are given is short: its mail need not wait ten minutes
 EACH_AT_LEAST = 0.1  # of all kills, of each kind
 MOST_EXTRA = 0.1  # of the kills of senders, each of which may repeat a mail
 ENOUGH_TO_COUNT = 100  # kills; in fewer a share says nothing
+SAID_EVERY = 60  # seconds
 FIRST_VISIT = 1_000_000
 
 
@@ -144,25 +146,28 @@ def run(
     log: TextIO,
     port: int,
     *,
-    senders: int = 2,
-    pace: float = 1.0,
+    quick: bool = False,
     patience: float = 300,
-    afterwards: Callable[[], object] = lambda: None,
 ) -> Result:
     """Kill so often, then wait until everything has come, for `patience` seconds at most (a lease lasts 120).
 
-    `pace` stretches the ages at which they are killed. `afterwards` is called once the killing is over; then the
-    senders start once more. The killed stay killed at their random ages; nothing is spared.
+    Then the senders start once more. In the quick form all die younger, and when the killing is over the leases of the
+    killed are over too, as if two minutes had passed.
     """
+    from django.db import connections
+
     from releases import people
     from tests.reliability.journeys import Flow, Mailbox, Visitor
 
     people.COALESCE = COALESCE
+    pace = YOUNG if quick else 1.0
     dice, result, started = random.Random(kills), Result(), time.monotonic()
     mailbox = Mailbox(sink)
     flow = Flow(dice, mailbox, AT_ONCE)
     visitor = Visitor(flow.troupe, f"http://127.0.0.1:{port}", FIRST_VISIT)
-    running = targets(environment, log, senders, port, services)
+    if quick:
+        visitor.pages = ()  # they take longer to come than the web server lives
+    running = targets(environment, log, 1 if quick else 2, port, services)
     sink.before_answer = lambda to: time.sleep(0.02)  # a server takes its time between the mail and its answer
     thread = threading.Thread(target=visitor.run, daemon=True)
     try:
@@ -170,8 +175,10 @@ def run(
             target.begin()
             target.live(dice, pace)
         thread.start()
+        progress = Progress()
         while result.kills.total() < kills or _spared(result, kills):
             flow.step()
+            progress.say(result, flow)
             time.sleep(BETWEEN_VERBS * dice.uniform(0.2, 1.0))
             for target in running:
                 if time.monotonic() >= target.dies_at:
@@ -182,11 +189,13 @@ def run(
         visitor.stopped.set()
         thread.join(timeout=60)
         assert not thread.is_alive()
+        connections.close_all()  # the last kill may have been PostgreSQL's
         flow.find_out()
         visitor.settle_doubts()
         expected = flow.tally.expected | visitor.expected
         time.sleep(COALESCE.total_seconds())
-        afterwards()
+        if quick:
+            _two_minutes_later()
         for target in [target for target in running if target.name == SENDER]:
             target.end()
             target.restart()
@@ -202,7 +211,29 @@ def run(
 
 def _spared(result: Result, kills: int) -> bool:
     """Is there a kind that was killed too seldom?"""
-    return any(result.kills[name] < EACH_AT_LEAST * kills for name in AGES)
+    return any(result.kills[name] < int(EACH_AT_LEAST * kills) for name in AGES)
+
+
+class Progress:
+    """Says now and then how far it is."""
+
+    def __init__(self) -> None:
+        self.started = self.said = time.monotonic()
+
+    def say(self, result: Result, flow: Flow) -> None:
+        if time.monotonic() - self.said > SAID_EVERY:
+            self.said = time.monotonic()
+            owed = len(flow.tally.expected)
+            print(f"{result.kills.total()} kills, {owed} mails owed, {self.said - self.started:.0f} s", flush=True)
+
+
+def _two_minutes_later() -> None:
+    """As far as leases can tell."""
+    from django.utils import timezone
+
+    from releases.models import Reminder
+
+    Reminder.objects.filter(state="sending").update(lease_until=timezone.now())
 
 
 def _wait(mailbox: Mailbox, expected: set[Owed], patience: float) -> None:
