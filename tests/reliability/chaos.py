@@ -227,7 +227,7 @@ def chaos(asked: argparse.Namespace, environment: dict[str, str], services: dict
     from tests.reliability.kills import run
     from tests.smtp import sink
 
-    log = Path(environment["VAR_DIR"]) / "programs.log"
+    log = Path("/tmp/programs.log")
     with sink(SimpleNamespace()) as smtp, log.open("w") as output:
         given = environment | {"EMAIL_URL": f"smtp+plain://127.0.0.1:{smtp.port}"}
         found = run(asked.kills, given, services, smtp, output, provision.free_port(), quick=asked.quick)

@@ -16,6 +16,7 @@ import http.client
 import random
 import re
 import secrets
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -456,6 +457,7 @@ class Visitor:
         self.key, self.held = f"R{first}", False
         self.pages: tuple[str, ...] = ("/releases/", f"/r/{self.key}/", f"/r/{self.key}/reminders/")
         self.visits: Counter[str] = Counter()
+        self.answered_at = 0.0
         self.expected: set[Owed] = set()
         self.doubts: set[int] = set()
         ReleaseFactory(key=self.key, window=window(timedelta(days=30)), holders=troupe.holders, coordinator=troupe.cast.ada)
@@ -514,11 +516,14 @@ class Visitor:
         try:
             with _opener.open(request, timeout=10) as answer:
                 answer.read()
-                return int(answer.status)
+                status = int(answer.status)
         except urllib.error.HTTPError as failure:
-            return failure.code
+            with failure:
+                status = failure.code
         except (OSError, http.client.HTTPException):  # refused, cut off, half an answer
             return 0
+        self.answered_at = time.monotonic()
+        return status
 
 
 class _Stay(urllib.request.HTTPRedirectHandler):
