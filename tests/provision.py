@@ -90,7 +90,7 @@ def postgres_server(*, durable: bool = False) -> Iterator[Server]:
     binaries = next((folder for folder in _postgres_folders() if (folder / "initdb").exists()), None)
     if binaries is None:
         raise ServiceError("No PostgreSQL for the tests: set DATABASE_URL, or run `python3 dev.py setup`.")
-    with _folder("relcoord-pg-") as folder:
+    with _folder("relcoord-pg-", in_memory=durable) as folder:
         owner: dict[str, Any] = {}
         if os.geteuid() == 0:  # PostgreSQL refuses to run as root
             owner = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
@@ -279,9 +279,15 @@ def _stop(server: subprocess.Popen[bytes], signal_number: signal.Signals) -> Non
         server.wait()
 
 
+IN_MEMORY = Path("/dev/shm")
+ENOUGH = 2 * 1024**3  # bytes
+
+
 @contextmanager
-def _folder(prefix: str) -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix=prefix))
+def _folder(prefix: str, *, in_memory: bool = False) -> Iterator[Path]:
+    """A folder for a while. What a killed server has written stays in memory, too, and is there sooner again."""
+    roomy = in_memory and IN_MEMORY.is_dir() and shutil.disk_usage(IN_MEMORY).free > ENOUGH
+    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=IN_MEMORY if roomy else None))
     try:
         yield folder
     finally:

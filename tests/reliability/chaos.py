@@ -22,7 +22,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
@@ -33,11 +33,13 @@ from tests.reliability.history import A_BASE
 if TYPE_CHECKING:
     from tests.provision import Server
     from tests.reliability.kills import Result as KillsResult
+    from tests.reliability.load import Handed, Ticked
 
 ROOT = Path(__file__).resolve().parents[2]
 REPORT = ROOT / "docs" / "reliability.md"
 BEGIN, END = "<!-- chaos: {} -->", "<!-- end of {} -->"
 SAID_EVERY = 60  # seconds
+A_MINUTE = 60.0  # seconds
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -57,7 +59,16 @@ def main(arguments: Sequence[str]) -> int:
         wrong += survived.wrong
         print(*survived.wrong, sep="\n")
         publish("kills", table_of_kills(survived, asked, postgres), asked)
+    if asked.load and asked.kills:  # the application is set up once a process, on one database
+        wrong += ["the load"] * bool(subprocess.call([sys.executable, "-m", __spec__.name, *alone(asked)], cwd=ROOT))
+    elif asked.load:
+        wrong += loads(asked)
     return 1 if wrong else 0
+
+
+def alone(asked: argparse.Namespace) -> list[str]:
+    """The options of a process that measures the load and nothing else."""
+    return ["--histories=0", "--kills=0", f"--load={asked.load}", f"--future={asked.future}"]
 
 
 def publish(name: str, lines: list[str], asked: argparse.Namespace) -> None:
@@ -71,6 +82,8 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--histories", type=int, default=10_000, help="how many to play (default: %(default)s)")
     parser.add_argument("--first", type=int, default=0, help="the seed of the first (default: %(default)s)")
     parser.add_argument("--kills", type=int, default=1_000, help="how many (default: %(default)s)")
+    parser.add_argument("--load", type=int, default=1_000, help="mails due in one minute (default: %(default)s)")
+    parser.add_argument("--future", type=int, default=100_000, help="reminders still to come (default: %(default)s)")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 2, help="at once (default: %(default)s)")
     parser.add_argument("--quick", action="store_true", help="as the tests run it: younger deaths, nothing written")
     parser.add_argument("--share", action="store_true", help=argparse.SUPPRESS)
@@ -296,6 +309,57 @@ def table_of_kills(result: KillsResult, asked: argparse.Namespace, postgres: str
     return ["## Kills", "", *facts_, f"- Mails that came: {came}", "", *listed(rows)]
 
 
+# The load
+
+
+def loads(asked: argparse.Namespace) -> list[str]:
+    """So many mails due in one minute, with Redis and with Redis absent; then a tick over very many to come."""
+    with durable_stage() as (environment, _):
+        environment = prepared(environment, "load")
+        from tests.reliability import load
+        from tests.smtp import sink
+
+        absent = environment | {"REDIS_URL": f"redis://127.0.0.1:{provision.free_port()}/0"}
+        log, found = Path(environment["VAR_DIR"]) / "programs.log", []
+        for drivers, given in ((load.BY_CELERY, environment), ((*load.BY_CELERY, *load.BY_LOOP), absent)):
+            with sink(SimpleNamespace()) as smtp, log.open("a") as output:
+                begins = datetime.now(UTC) + timedelta(seconds=A_MINUTE + 0.1 * asked.load)
+                releases = load.due_within(asked.load, begins, A_MINUTE)
+                mail = {"EMAIL_URL": f"smtp+plain://127.0.0.1:{smtp.port}"}
+                found.append(load.handed_over(releases, given | mail, smtp, output, drivers, patience=900))
+        postgres = version_of(environment["DATABASE_URL"])
+        publish("load", table_of_load(*found, asked, postgres), asked)
+        ticked = load.ticked(asked.future)
+        publish("tick", table_of_tick(ticked, asked, postgres), asked)
+    wrong = [line for one in (*found, ticked) for line in one.wrong]
+    print(*wrong, sep="\n")
+    return wrong
+
+
+def table_of_load(with_redis: Handed, without: Handed, asked: argparse.Namespace, postgres: str) -> list[str]:
+    """Seconds from the moment a mail is due until the server has it."""
+    command = f"python3 dev.py chaos --histories 0 --kills 0 --load {asked.load}"
+    words = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "max": 1.0}
+    both = (with_redis, without)
+    measured = [(name, *(f"{one.quantile(part):.1f} s" for one in both)) for name, part in words.items()]
+    rows = [("mails due within one minute", *(str(one.expected) for one in both))]
+    rows += [("mails that came", *(str(len(one.delays)) for one in both)), *measured]
+    lines = ["| from due to handed over | worker and beat | Redis absent: the second driver alone |", "|---|--:|--:|"]
+    return ["## Load", "", *facts(command, postgres), "", *lines, *(f"| {' | '.join(row)} |" for row in rows)]
+
+
+def table_of_tick(ticked: Ticked, asked: argparse.Namespace, postgres: str) -> list[str]:
+    rows: list[tuple[str, int | str]] = [
+        ("future reminders", ticked.rows),
+        ("releases they belong to", ticked.releases),
+        ("planning all of them, once", f"{ticked.first:.1f} s"),
+        ("planning with nothing to plan, median of 5", f"{ticked.plan:.2f} s"),
+        ("a whole tick with nothing to do, median of 5", f"{ticked.tick:.2f} s"),
+    ]
+    command = f"python3 dev.py chaos --histories 0 --kills 0 --load {asked.load} --future {asked.future}"
+    return ["## A tick over what is still to come", "", *facts(command, postgres), "", *listed(rows)]
+
+
 # The report
 
 HAPPENINGS = {
@@ -333,11 +397,11 @@ def table(result: Result, asked: argparse.Namespace) -> list[str]:
     return ["## Simulation", "", *facts(command, result.postgres, result.seconds), "", *listed(rows)]
 
 
-def facts(command: str, postgres: str, seconds: float) -> list[str]:
+def facts(command: str, postgres: str, seconds: float | None = None) -> list[str]:
     return [
         f"- Date: {datetime.now(UTC):%Y-%m-%d}",
         f"- Machine: {os.cpu_count()} CPUs, Python {platform.python_version()}, PostgreSQL {postgres}",
-        f"- Command: `{command}`, {seconds:.0f} s",
+        f"- Command: `{command}`" + (f", {seconds:.0f} s" if seconds else ""),
     ]
 
 

@@ -84,6 +84,10 @@ class Program:
             preexec_fn=end_with_parent(signal.SIGKILL),
         )
 
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
     def kill(self) -> None:
         if self._process is not None and self._process.poll() is None:
             os.killpg(self._process.pid, signal.SIGKILL)
