@@ -33,7 +33,13 @@ class Server:
     """A server of the tests' own. It can be killed, and started again on the same data and at the same address."""
 
     def __init__(
-        self, url: str, command: list[str | Path], ready: Callable[[], bool], log: Path, ends_by: signal.Signals, **how: Any
+        self,
+        url: str,
+        command: list[str | Path],
+        ready: Callable[[], bool],
+        log: Path,
+        ends_by: signal.Signals,
+        **how: Any,
     ) -> None:
         self.url = url
         self._command, self._ready, self._log, self._ends_by, self._how = command, ready, log, ends_by, how

@@ -135,7 +135,7 @@ class Courier:
             raise Unreachable(_words(failure)) from failure
 
     def _start_anew(self) -> None:
-        """Drop the mail that was refused: after a DATA that was not let in smtplib does not, and the next would suffer."""
+        """Drop the mail that was refused: when DATA itself was, smtplib does not, and the next mail would suffer."""
         line = getattr(self._backend, "connection", None)
         try:
             if line is not None and line.rset()[0] != 250:

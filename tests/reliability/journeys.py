@@ -23,7 +23,7 @@ import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from email.message import EmailMessage
 from threading import Event as Signal
 from typing import TYPE_CHECKING, Any
@@ -229,7 +229,9 @@ class Journey:
     def _near(self) -> Step:
         return self._born(timedelta(hours=3), self._to("mark", ALL))
 
-    def _told(self, kind: str, verb: Callable[[str], object], names: tuple[str, ...] = ALL, *, waits: bool = True) -> Step:
+    def _told(
+        self, kind: str, verb: Callable[[str], object], names: tuple[str, ...] = ALL, *, waits: bool = True
+    ) -> Step:
         number = self.tally.number()
         owed = self._to(kind, names, number if kind in NUMBERED else 0)
         return Step(lambda: verb(words(number)), owed, waits)
@@ -238,7 +240,9 @@ class Journey:
         return window(timedelta(days=30, minutes=self.troupe.dice.randint(1, 20_000)))
 
     def _cancelled(self, names: tuple[str, ...] = ALL) -> Step:
-        return self._told("cancelled", lambda why: workflow.cancel(self.release, why, by=self.release.coordinator), names)
+        return self._told(
+            "cancelled", lambda why: workflow.cancel(self.release, why, by=self.release.coordinator), names
+        )
 
     def _held(self) -> Iterator[Step]:
         """Held and moved, again and again; at last resumed as it was, and cancelled."""
@@ -460,7 +464,9 @@ class Visitor:
         self.answered_at = 0.0
         self.expected: set[Owed] = set()
         self.doubts: set[int] = set()
-        ReleaseFactory(key=self.key, window=window(timedelta(days=30)), holders=troupe.holders, coordinator=troupe.cast.ada)
+        ReleaseFactory(
+            key=self.key, window=window(timedelta(days=30)), holders=troupe.holders, coordinator=troupe.cast.ada
+        )
         self.cookies = _signed_in(troupe.cast.ada)
 
     def run(self) -> None:
@@ -546,4 +552,3 @@ def _signed_in(user: User) -> dict[str, str]:
     session, token = client.cookies[settings.SESSION_COOKIE_NAME].value, secrets.token_hex(16)
     cookies = f"{settings.SESSION_COOKIE_NAME}={session}; {settings.CSRF_COOKIE_NAME}={token}"
     return {"Cookie": cookies, "X-CSRFToken": token}
-
