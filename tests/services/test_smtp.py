@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -28,11 +29,21 @@ PATIENCE, SHORT = 10, 0.4  # seconds until the courier gives up waiting: in prod
 EVERYBODY, BEN_ALONE = {"Ada", "Ben", "Gus"}, {"Ben"}
 
 
-@pytest.fixture
-def smtp(settings: Any) -> Iterator[Sink]:
-    with sink(settings) as server:
-        settings.EMAIL_HOST_USER, settings.EMAIL_HOST_PASSWORD = "relcoord", PASSWORD.decode()
+@pytest.fixture(scope="module")
+def _server() -> Iterator[Sink]:
+    with sink(SimpleNamespace()) as server:
         yield server
+
+
+@pytest.fixture
+def smtp(_server: Sink, settings: Any) -> Sink:
+    """The one server of this module, which has forgotten what it was told before."""
+    _server.taken, _server.at, _server.only_for, _server.connections = [], {}, "", 0
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", _server.port
+    settings.EMAIL_USE_TLS = settings.EMAIL_USE_SSL = False
+    settings.EMAIL_HOST_USER, settings.EMAIL_HOST_PASSWORD = "relcoord", PASSWORD.decode()
+    return _server
 
 
 @pytest.fixture
