@@ -38,6 +38,15 @@ def test_a_hundred_mails_due_at_once_are_with_the_server_soon(
     assert result.late == [], (tmp_path / "log").read_text()
 
 
+def test_what_is_too_late_is_said() -> None:
+    quick = load.Handed(delays=[float(number) for number in range(1, 101)], expected=100)
+    assert (quick.quantile(0.5), quick.quantile(0.99), quick.quantile(1)) == (50, 99, 100)
+    assert quick.late == []
+    assert "p99 is 99.0 s" in quick.wrong[0]
+    assert "100 came" in load.Handed(quick.delays, expected=101).late[0]
+    assert "one took 121.0 s" in load.Handed([121.0], expected=1).late[0]
+
+
 COPIES = """
     INSERT INTO releases_reminder (kind, release_id, recipient_id, about, mark, rank, schedule_version, data, due_at,
         not_after, state, reason, attempts, lease_token, subject, smtp_reply, created_at)
