@@ -157,9 +157,8 @@ def run(
     port: int,
     *,
     quick: bool = False,
-    patience: float = 300,
 ) -> Result:
-    """Kill so often, then wait until everything has come, for `patience` seconds at most (a lease lasts 120).
+    """Kill so often, then wait until everything has come (a lease lasts 120 seconds).
 
     Then the senders start once more. In the quick form all die younger, and when the killing is over the leases of the
     killed are over too, as if two minutes had passed.
@@ -213,7 +212,7 @@ def run(
         for target in [target for target in running if target.name == SENDER]:
             target.end()
             target.restart()
-        _wait(mailbox, expected, patience)
+        _wait(mailbox, expected, 90 if quick else 300)
     finally:
         visitor.stopped.set()
         for target in running:

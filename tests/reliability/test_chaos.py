@@ -6,11 +6,19 @@ import os
 import random
 import subprocess
 import sys
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+from django.db import OperationalError
 
-from tests.reliability import chaos, kills
+from releases import ledger, people
+from releases.models import Reminder
+from tests.reliability import chaos, journeys, kills
+from tests.reliability.journeys import KINDS, SCRIPTS, Journey, Mailbox, Tally, Troupe
+from tests.smtp import sink
 
 ROOT = Path(__file__).resolve().parents[2]
 KILLS = 6  # one of each
@@ -36,6 +44,61 @@ def test_programs_and_services_killed_while_mails_flow_lose_nothing() -> None:
     assert all(f"| `kill -9` of {name}" in run.stdout for name in kills.AGES), run.stdout
     assert "of PostgreSQL | 0 |" not in run.stdout
     assert "| mails owed by what was done | 0 |" not in run.stdout
+
+
+@pytest.mark.django_db
+def test_every_journey_comes_to_its_end_and_mails_of_every_kind_flow(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Undisturbed, in one process: what each verb owes comes, once, and is known again by what its reader sees."""
+    monkeypatch.setattr(people, "COALESCE", timedelta(0))
+    with sink(settings) as smtp:
+        mailbox, dice, tally = Mailbox(smtp), random.Random(1), Tally()
+        travels = [Journey(Troupe(dice), tally, script) for script in SCRIPTS]
+        for _ in range(20):
+            for journey in travels:
+                while journey.is_ready(mailbox):
+                    journey.advance()
+            ledger.tick()
+            mailbox.look()
+    assert [journey.key for journey in travels if journey.step] == []
+    assert tally.expected - mailbox.ids.keys() == set()
+    assert mailbox.kinds.keys() == KINDS.keys(), "and every kind there is"
+    assert len(KINDS) == len(Reminder.Kind)
+    assert {len(mailbox.ids[owed]) for owed in tally.expected} == {1}
+    assert tally.forgotten == []
+    assert set(tally.verbs) == {"acknowledged"}
+
+
+class Open:
+    """The test's own connection, whose transaction has to outlive the failure."""
+
+    def close_all(self) -> None:
+        pass
+
+
+@pytest.mark.django_db
+def test_a_verb_whose_answer_was_lost_is_judged_by_its_event(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journeys, "connections", Open())
+    tally = Tally()
+    journey = Journey(Troupe(random.Random(1)), tally, "held")
+    journey.advance()
+    step = journey.step
+    assert step is not None
+
+    def lost_before() -> None:
+        raise OperationalError("server closed the connection unexpectedly")
+
+    def lost_after() -> None:
+        step.act()
+        raise OperationalError("server closed the connection unexpectedly")
+
+    for act, done in ((lost_before, False), (lost_after, True)):
+        journey.step = replace(step, act=act)
+        journey.advance()
+        assert not step.owes & tally.expected
+        journey.find_out()
+        assert (step.owes <= tally.expected) is done
 
 
 def result(**more: object) -> kills.Result:
