@@ -433,7 +433,7 @@ What this is weaker in than one might wish:
 
 - In the kills, mails of every kind flow, but only those that real time brings within the run: of the marks T-4h, of the
   alarms T-1h, of the escalations the first. The others are the simulation's and the tests'. The mail about a new role
-  waits 3 seconds instead of 10 minutes for more of them.
+  waits 2 seconds instead of 10 minutes for more of them.
 - A kill of PostgreSQL between hand-over and mark repeats a mail as the kill of a sender does. So the limit of 10 % extra
   copies is held against the kills of senders, workers and PostgreSQL together; the share of senders and workers alone
   is shown as well.

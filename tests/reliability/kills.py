@@ -40,10 +40,10 @@ AGES = {  # seconds from its being up until one is killed
     REDIS: (4.0, 12.0),
     POSTGRES: (5.0, 13.0),
 }
-YOUNG = 0.4  # of those ages, in the quick form
+YOUNG = 0.25  # of those ages, in the quick form
 BETWEEN_VERBS = 0.3  # seconds
 AT_ONCE = 24  # releases on their way
-COALESCE = timedelta(seconds=3)  # here a sitting in which roles are given is short: its mail need not wait ten minutes
+COALESCE = timedelta(seconds=2)  # here a sitting in which roles are given is short: its mail need not wait ten minutes
 EACH_AT_LEAST = 0.1  # of all kills, of each kind
 MOST_EXTRA = 0.1  # of the kills that may repeat a mail
 ENOUGH_TO_COUNT = 100  # kills; in fewer a share says nothing
