@@ -207,9 +207,12 @@ def test_a_database_that_is_away_between_hand_over_and_mark_makes_no_second_copy
 def test_a_sender_stopped_past_its_lease_and_continued_sends_nothing_more(
     owed: Reminder, smtp: Sink, service_environment: dict[str, str]
 ) -> None:
-    """It is stopped between claim and hand-over: there the mail is written, for which it reads who holds what."""
+    """It is stopped between claim and hand-over: there the mail is written, for which it reads who holds what.
+
+    Planning reads that too, and gives up waiting for it.
+    """
     url = service_environment["DATABASE_URL"]
-    patient = service_environment | {"DATABASE_URL": f"{url}&options=-c%20lock_timeout%3D60s"}
+    patient = service_environment | {"DATABASE_URL": f"{url}&options=-c%20lock_timeout%3D3s"}
     with psycopg.connect(url) as elsewhere:
         elsewhere.execute("LOCK TABLE releases_assignment IN ACCESS EXCLUSIVE MODE")
         first = one_shot(patient, smtp)
