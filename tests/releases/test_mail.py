@@ -109,7 +109,9 @@ def just_mailed(cast: Cast) -> list[Any]:
 
 def test_every_kind_of_mail_is_written_by_hand_in_both_parts(every_mail: list[Any]) -> None:
     for message in every_mail:
-        assert [alternative.mimetype for alternative in message.alternatives] == ["text/html"]
+        assert message.alternatives[0].mimetype == "text/html"
+        assert all(other.mimetype.startswith("text/calendar; method=") for other in message.alternatives[1:])
+        assert ("calendar" in message.body) == (len(message.alternatives) == 2) == ("calendar" in html(message))
         for part in (message.subject, message.body, html(message)):
             assert part.strip()
             assert "{{" not in part
