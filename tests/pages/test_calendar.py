@@ -104,7 +104,7 @@ def test_whoever_may_see_a_release_takes_its_moments_as_a_file(release: Release,
     calendar = read(answer.content)
     assert calendar.method == "PUBLISH"
     assert [event.uid.split(".")[0] for event in calendar.inside] == ["window", "poll"]
-    assert [event.dtstart for event in calendar.inside][0] == release.t_zero
+    assert calendar.inside[0].dtstart == release.t_zero
     assert not any(event.attendee for event in calendar.inside)
     hidden = ReleaseFactory(key="SEC-1", restricted=True)
     assert cy.get(f"/r/{hidden.key}/calendar.ics").status_code == 404

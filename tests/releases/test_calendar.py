@@ -178,7 +178,7 @@ def test_no_title_or_name_breaks_a_calendar(cast: Cast) -> None:
     assert {"PAY-9 window", "PAY-9 poll"} <= set(subscribed(cast.ben))
     published = read(ical.file(fresh(release), timezone.now()).encode())
     assert published.method == "PUBLISH"
-    assert [entry.uid for entry in published.inside][0] == event.uid
+    assert published.inside[0].uid == event.uid
 
 
 # The feed
