@@ -68,7 +68,6 @@ def _releases(person: User, now: datetime) -> list[Release]:
         .defer("notes")
         .prefetch_related(
             Prefetch("holds", Hold.objects.filter(ended_at=None)),
-            "phases",
             Prefetch("phases__items", Item.objects.unsettled().defer("guidance").select_related("role")),
             Prefetch("assignments", Assignment.objects.select_related("user", "role")),
             Prefetch("seats", Seat.objects.select_related("role")),
