@@ -4,11 +4,14 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
 from relcoord import views
-from releases.views import account, calendar, guide
+from releases.views import account, calendar, guide, probes
 
 handler400 = views.bad_request
 
 urlpatterns: list[URLPattern | URLResolver] = [
+    path("livez", probes.livez, name="livez"),
+    path("readyz", probes.readyz, name="readyz"),
+    path("metrics", probes.figures, name="metrics"),
     path("", include("releases.urls")),
     path("help/", guide.help_page, name="help"),
     path("settings/", account.settings_page, name="settings"),
