@@ -187,8 +187,8 @@ def as_agreed(message: Any) -> str:
     heads |= {"Reply-To": ", ".join(message.reply_to), **message.extra_headers}
     lines = [*(f"{name}: {value}" for name, value in heads.items()), "", message.body, "", html(message), ""]
     said = "\n".join(lines)
-    for pattern, words in NEVER_THE_SAME.items():
-        said = re.sub(pattern, words, said)
+    for pattern, instead in NEVER_THE_SAME.items():
+        said = re.sub(pattern, instead, said)
     return said
 
 
