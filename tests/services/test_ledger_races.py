@@ -187,7 +187,6 @@ def cut_other_lines() -> None:
         )
 
 
-@pytest.mark.xfail(reason="`ledger._sent` tries once; the row stays leased, and goes out again when the lease is over")
 def test_a_database_that_is_away_between_hand_over_and_mark_makes_no_second_copy(
     owed: Reminder, smtp: Sink, service_environment: dict[str, str]
 ) -> None:

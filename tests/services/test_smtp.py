@@ -154,9 +154,6 @@ def test_one_poisoned_address_among_a_hundred_keeps_nobody_from_their_mail(smtp:
     assert smtp.connections == ticks, "nor costs it the others a new line"
 
 
-@pytest.mark.xfail(
-    reason="`ledger.due` takes the longest due first, so that those who hang are tried again before others at all"
-)
 def test_thirteen_hanging_recipients_are_not_tried_again_before_all_others_were_tried(
     smtp: Sink, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
