@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.core.mail import EmailMultiAlternatives
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, InterfaceError, connection, transaction
 from django.db.models import Exists, F, OuterRef, Prefetch, Q, QuerySet, prefetch_related_objects
 from django.utils import timezone
 
@@ -261,7 +261,7 @@ def _end_if_outdated(pk: int, now: datetime) -> int:
 
 def miss(now: datetime) -> int:
     """Rows past their time become missed, each with an event; returns how many. Never while the clock is stopped."""
-    late = Reminder.objects.planned().filter(not_after__lte=now).order_by("not_after", "pk")
+    late = Reminder.objects.planned().filter(not_after__lte=now, due_at__lt=now).order_by("not_after", "pk")
     return sum(_miss(pk, now) for pk in list(late.values_list("pk", flat=True)[:500]))
 
 
@@ -339,8 +339,12 @@ def _claimed(pk: int, now: datetime) -> Reminder | None:
 
 
 def due(now: datetime, *, but: Set[int] = frozenset()) -> list[int]:
-    """The rows to send now, the longest due first; `but` are those this tick has to leave alone."""
-    return list(_ready(now).exclude(pk__in=but).order_by("due_at", "-rank", "pk").values_list("pk", flat=True)[:BATCH])
+    """The rows to send now, the longest due first, and those that were tried before after all others.
+
+    `but` are those this tick has to leave alone.
+    """
+    rows = _ready(now).exclude(pk__in=but).order_by("attempts", "due_at", "-rank", "pk")
+    return list(rows.values_list("pk", flat=True)[:BATCH])
 
 
 def _ready(now: datetime) -> QuerySet[Reminder]:
@@ -457,10 +461,24 @@ def _let_go(row: Reminder, state: str, **fields: object) -> int:
 
 
 def _sent(row: Reminder, subject: str, reply: str, now: datetime) -> bool:
-    marked = _let_go(row, STATE.SENT, sent_at=now, subject=subject[:300], smtp_reply=reply[:500], reason="")
+    said = {"sent_at": now, "subject": subject[:300], "smtp_reply": reply[:500], "reason": ""}
+    marked = _persistently(lambda: _let_go(row, STATE.SENT, **said))
     if not marked:
         log.warning("reminder %s was handed over after its lease; it may arrive twice with one Message-ID", row.pk)
     return True
+
+
+def _persistently(mark: Callable[[], int]) -> int:
+    """Mark what has gone out; a database that is away for a moment must not make it go out again."""
+    ends = time.monotonic() + LEASE.total_seconds() / 2
+    while True:
+        try:
+            return mark()
+        except (DatabaseError, InterfaceError):
+            if connection.in_atomic_block or time.monotonic() > ends:
+                raise
+            connection.close()
+            time.sleep(0.5)
 
 
 def _end(row: Reminder, state: str, reason: str, **fields: object) -> bool:
