@@ -14,7 +14,7 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from releases import backup, ledger, workflow
-from releases.models import Event, Item, Release, Reminder
+from releases.models import Event, Item, Reminder
 from releases.models.guard import guards_stand, lift_guards, put_back_guards
 from tests.factories import ReleaseFactory
 
@@ -89,11 +89,15 @@ def test_a_backup_is_kept_whole_or_refused_in_a_sentence_and_replaces_only_when_
     assert "its format is 7" in refusal(with_manifest(path, lambda manifest: manifest.update(format=7)), "--replace")
     gone = with_manifest(path, lambda manifest: manifest["tables"]["releases_hold"]["columns"].append("mood"))
     assert "no releases_hold.mood any more" in refusal(gone, "--replace")
-    fewer = changed(path, lambda members: members.update({"tables/releases_note.jsonl": b"", "tables/releases_hold.jsonl": b""}))
+    fewer = changed(
+        path, lambda members: members.update({"tables/releases_note.jsonl": b"", "tables/releases_hold.jsonl": b""})
+    )
     assert "releases_hold has 0 rows where 1 were written" in refusal(fewer, "--replace")
 
     def forge(members: dict[str, bytes]) -> None:
-        members["tables/releases_event.jsonl"] = members["tables/releases_event.jsonl"].replace(b"incident", b"accident")
+        members["tables/releases_event.jsonl"] = members["tables/releases_event.jsonl"].replace(
+            b"incident", b"accident"
+        )
 
     assert release.key in refusal(changed(path, forge), "--replace")
     outside = changed(path, lambda members: members.update({"media/../../escaped": b"x"}))
@@ -147,5 +151,8 @@ def test_after_a_restore_nothing_leaves_that_may_have_left_before(mailoutbox: li
     ledger.tick()
     sent = Reminder.objects.filter(kind="held", state="sent")
     assert set(sent.values_list("pk", flat=True)) >= {on_its_way.pk, due.pk}
-    assert len(mailoutbox) == len({mail.extra_headers["Message-ID"] for mail in mailoutbox}) == Reminder.objects.filter(state="sent").count()
-
+    assert (
+        len(mailoutbox)
+        == len({mail.extra_headers["Message-ID"] for mail in mailoutbox})
+        == Reminder.objects.filter(state="sent").count()
+    )

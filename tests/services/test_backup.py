@@ -19,12 +19,13 @@ import pytest
 from django.core.management import call_command
 from django.db import connection
 from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 
 from relcoord.models import User
 from releases import backup, ledger, workflow
-from releases.models import Release, Reminder, Status
-from tests.factories import Cast, ReleaseFactory, bring_to, fresh, window
+from releases.models import Reminder, Status
+from tests.factories import ReleaseFactory, bring_to, fresh, window
 from tests.smtp import Sink, sink
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.postgres]
@@ -33,7 +34,9 @@ ROOT = Path(__file__).resolve().parents[2]
 A_SITE = """
 import django, sys
 django.setup()
+from django.conf import settings
 from django.core.management import call_command
+settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # the others take their time
 call_command("migrate", verbosity=0)
 call_command("import_checklist", "checklists/standard.md")
 call_command("demo")
@@ -51,24 +54,30 @@ def owed(row: dict[str, Any]) -> tuple[Any, ...]:
     return tuple(row[name] for name in ("kind", "release_id", "recipient_id", "about", "mark", "schedule_version"))
 
 
-@contextmanager
-def elsewhere() -> Iterator[None]:
-    """Inside, this process works on another database of the same server: migrated, and empty."""
+@pytest.fixture
+def another_database(transactional_db: None) -> Iterator[str]:
+    """On the same server, migrated and empty: a copy of this one as long as that is."""
     here = connection.settings_dict["NAME"]
-    there = f"{here}_elsewhere"
     place = {key.lower(): connection.settings_dict[key] for key in ("HOST", "PORT", "USER", "PASSWORD")}
     connection.close()
     with psycopg.connect(dbname="postgres", autocommit=True, **{k: v for k, v in place.items() if v}) as server:
-        server.execute(f'DROP DATABASE IF EXISTS "{there}"')
-        server.execute(f'CREATE DATABASE "{there}"')
-        connection.settings_dict["NAME"] = there
-        try:
-            call_command("migrate", verbosity=0)
-            yield
-        finally:
-            connection.close()
-            connection.settings_dict["NAME"] = here
-            server.execute(f'DROP DATABASE "{there}" WITH (FORCE)')
+        server.execute("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s", [here])
+        server.execute(f'DROP DATABASE IF EXISTS "{here}_elsewhere"')
+        server.execute(f'CREATE DATABASE "{here}_elsewhere" TEMPLATE "{here}"')
+        yield f"{here}_elsewhere"
+        server.execute(f'DROP DATABASE "{here}_elsewhere" WITH (FORCE)')
+
+
+@contextmanager
+def working_on(name: str) -> Iterator[None]:
+    here = connection.settings_dict["NAME"]
+    connection.close()
+    connection.settings_dict["NAME"] = name
+    try:
+        yield
+    finally:
+        connection.close()
+        connection.settings_dict["NAME"] = here
 
 
 @pytest.fixture
@@ -77,7 +86,7 @@ def smtp(settings: Any) -> Iterator[Sink]:
         yield server
 
 
-def test_the_drill(smtp: Sink, tmp_path: Path, service_environment: dict[str, str], capsys: Any) -> None:
+def test_the_drill(another_database: str, smtp: Sink, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     closed = bring_to(ReleaseFactory(), Status.CLOSED)
     running = ReleaseFactory(window=window(timedelta(days=2)))  # T-3d is behind us, T-1d is to come
     workflow.hold(running, "incident elsewhere", by=running.coordinator)
@@ -93,7 +102,7 @@ def test_the_drill(smtp: Sink, tmp_path: Path, service_environment: dict[str, st
     sent_since = {owed(row) for row in Reminder.objects.filter(state="sent").exclude(pk__in=old).values()}
     ids = smtp.ids()
 
-    with elsewhere():
+    with working_on(another_database):
         call_command("restore", str(file))
         unlike = {name for name, rows in everything().items() if rows != before[name]}
         assert unlike == {"releases_reminder"}, "held back; row by row equal but for these"
@@ -108,8 +117,15 @@ def test_the_drill(smtp: Sink, tmp_path: Path, service_environment: dict[str, st
         assert smtp.ids() == ids, "nothing went out again"
         assert running.reminders.filter(state="planned", mark="T-1d").exists(), "and what is to come will"
         reader = Client()
-        reader.force_login(User.objects.get(pk=closed.coordinator_id), backend="django.contrib.auth.backends.ModelBackend")
-        pages = ["/", "/mine/", closed.get_absolute_url(), fresh(running).get_absolute_url(), "/people/"]
+        reader.force_login(
+            User.objects.get(pk=closed.coordinator_id), backend="django.contrib.auth.backends.ModelBackend"
+        )
+        pages = [
+            "/releases/",
+            reverse("releases:my_work"),
+            closed.get_absolute_url(),
+            fresh(running).get_absolute_url(),
+        ]
         assert {page: reader.get(page).status_code for page in pages} == dict.fromkeys(pages, 200)
         born = ReleaseFactory()
         assert born.pk > running.pk, "numbers go on"
@@ -121,7 +137,9 @@ def _move_from_embedded(tmp_path: Path, smtp: Sink) -> None:
     """A site on SQLite, stopped, goes on here; what it owed is sent here, once."""
     bare = {"PATH": os.environ["PATH"], "DJANGO_SETTINGS_MODULE": "relcoord.settings", "VAR_DIR": str(tmp_path / "var")}
     file = tmp_path / "embedded.zip"
-    made = subprocess.run([sys.executable, "-c", A_SITE, str(file)], cwd=ROOT, env=bare, capture_output=True, text=True)
+    made = subprocess.run(
+        [sys.executable, "-c", A_SITE, str(file)], cwd=ROOT, env=bare, capture_output=True, text=True, check=False
+    )
     assert made.returncode == 0, made.stderr
     assert len(list((tmp_path / "var" / "outbox").iterdir())) > 0
     with zipfile.ZipFile(file) as archive:
@@ -130,7 +148,7 @@ def _move_from_embedded(tmp_path: Path, smtp: Sink) -> None:
 
     call_command("restore", str(file), "--replace", "--send-what-is-due")
     assert manifest["database"] == "sqlite"
-    assert sum(len(rows) for rows in told.values()) > 1000
+    assert sum(len(rows) for rows in told.values()) > 500
     assert {name: len(rows) for name, rows in everything().items()} == {name: len(rows) for name, rows in told.items()}
     first = {name: [json.loads(line) for line in lines] for name, lines in told.items()}
     again = json.loads(json.dumps(everything(), default=lambda value: value.isoformat()))
