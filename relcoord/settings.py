@@ -118,23 +118,24 @@ if not EMBEDDED:
     # A statement that takes longer is a fault, and must not hold a lock; 0 lifts the limit (for long migrations).
     seconds = env.number("DATABASE_STATEMENT_TIMEOUT", default=5)
     given = DATABASES["default"]["OPTIONS"].pop("options", "")
-    limits = f"-c lock_timeout=2s -c statement_timeout={seconds}s {given}"
+    limits = f"-c lock_timeout=2s -c statement_timeout={seconds}s -c idle_in_transaction_session_timeout=60s {given}"
     DATABASES["default"]["OPTIONS"]["options"] = limits.strip()
     DATABASES["default"]["OPTIONS"].setdefault("connect_timeout", "5")  # seconds
+    DATABASES["default"]["OPTIONS"].setdefault("tcp_user_timeout", "10000")  # milliseconds, for a server that vanished
     DATABASES["default"]["CONN_MAX_AGE"] = 60  # seconds
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 REDIS_URL = env.redis("REDIS_URL", default="" if EMBEDDED else None)
-CACHES: dict[str, dict[str, Any]] = {
-    "default": {
-        "BACKEND": "relcoord.lib.cache.ForgivingRedisCache",
-        "LOCATION": REDIS_URL,
-        "OPTIONS": {"socket_connect_timeout": 1, "socket_timeout": 1},
+SHORT = {"socket_connect_timeout": 1, "socket_timeout": 1}  # seconds
+CACHES: dict[str, dict[str, Any]] = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+if REDIS_URL:
+    CACHES = {
+        name: {"BACKEND": f"relcoord.lib.cache.{kind}", "LOCATION": REDIS_URL, "OPTIONS": SHORT}
+        for name, kind in {"default": "ForgivingRedisCache", "sessions": "SessionCache"}.items()
     }
-    if REDIS_URL
-    else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
-}
+    SESSION_ENGINE = "django.contrib.sessions.backends.cached_db"  # the database holds them, Redis is asked first
+    SESSION_CACHE_ALIAS = "sessions"
 
 # Background work: a task only says "look now"; what is owed stands in the database.
 

@@ -7,6 +7,7 @@ from relcoord import views
 from releases.views import account, calendar, guide, probes
 
 handler400 = views.bad_request
+handler500 = views.server_error
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("livez", probes.livez, name="livez"),
