@@ -2,25 +2,20 @@
 // 200 names what changed, and each name becomes an event `live:<name>` on body: regions fetch themselves again
 // through their own, authorised view. Without a stream it asks every 5 s. Text somebody types is never swapped away.
 (() => {
-  const EVERY = 5000, SLOW = 30000, IDLE = 300000, LATE = 45000, GAP = 1000, BOARD_GAP = 5000;
-  const say = document.getElementById("live"), asOf = document.getElementById("as-of");
-  let { liveUrl: url, liveStream: stream, liveNext: next } = document.body.dataset;
-  let source, up = false, rest = 0, wait = 1000, under = 0, burst, told, asked = 0, heard = Date.now(), touched = heard, timer;
+  const EVERY = 5000, SLOW = 30000, IDLE = 300000, LATE = 45000, PATIENCE = 10000, GAP = { release: 1000, board: 5000 };
+  const say = document.getElementById("live"), word = document.getElementById("live-word"), asOf = document.getElementById("as-of");
 
   // Typing protection ------------------------------------------------------------------------------------------
   const dirty = (field) => {
     if (field.type === "hidden") return false;
     if (field.matches("select")) return [...field.options].some((option) => option.selected !== option.defaultSelected);
-    if (field.matches("[type=checkbox], [type=radio]")) return field.checked !== field.defaultChecked;
-    return field.value !== field.defaultValue;
+    return field.matches("[type=checkbox], [type=radio]") ? field.checked !== field.defaultChecked : field.value !== field.defaultValue;
   };
-  const fields = (region) => [...region.querySelectorAll("input, textarea, select")];
-  const written = (region) => fields(region).some(dirty);
+  const written = (region) => [...region.querySelectorAll("input, textarea, select")].some(dirty);
   const busy = (region) => written(region)
     || region.querySelector("details.menu[open], dialog[open]")
     || (region.contains(document.activeElement) && document.activeElement.matches("textarea, select, input:not([type=hidden])"));
-  window.relcoord = Object.assign(window.relcoord || {}, { dirty, written });
-
+  Object.assign(window.relcoord, { dirty, written });
   const reload = (region) => {
     const address = region.getAttribute("hx-get");
     if (address) htmx.ajax("GET", address, { source: region, target: region, swap: region.getAttribute("hx-swap") || "outerHTML" });
@@ -28,22 +23,13 @@
   const hold = (region) => {
     region.dataset.held = "";
     if (region.querySelector(".held") || region.querySelector("details.menu[open]")) return;
-    const note = document.createElement("p");
-    note.className = "held sm";
-    note.setAttribute("role", "status");
-    note.append("Updated. ");
-    const button = document.createElement("button");
-    button.type = "button";
-    button.className = "btn";
-    button.textContent = region.matches(".row") ? "Reload this item" : "Reload this part";
-    button.addEventListener("click", () => reload(region));
-    note.append(button);
-    region.append(note);
+    const { make } = window.relcoord, words = region.matches(".row") ? "Reload this item" : "Reload this part";
+    const button = Object.assign(make("button", "btn", words), { type: "button", onclick: () => reload(region) });
+    region.append(Object.assign(make("p", "held sm", "Updated. ", button), { role: "status" }));
   };
   // what a live event or an out-of-band part would replace while it is in use
   document.addEventListener("htmx:beforeRequest", (event) => {
-    const cause = event.detail.requestConfig.triggeringEvent?.type || "";
-    const region = event.detail.target;
+    const cause = event.detail.requestConfig.triggeringEvent?.type || "", region = event.detail.target;
     if (/^(live:|every|load)/.test(cause) && busy(region)) { event.preventDefault(); hold(region); }
   });
   for (const name of ["htmx:oobBeforeSwap", "htmx:beforeSwap"]) {
@@ -58,27 +44,22 @@
     const region = event.target.closest?.("[data-held]");
     if (region?.isConnected && !busy(region)) { delete region.dataset.held; reload(region); }
   }, 150);
-  document.addEventListener("focusout", release);
-  document.addEventListener("toggle", release, true);
+  for (const name of ["focusout", "toggle"]) document.addEventListener(name, release, true);
 
   // News -------------------------------------------------------------------------------------------------------
+  let { liveUrl, liveStream: stream, liveNext: next } = document.body.dataset; // next: when something turns by itself
+  if (!liveUrl || !window.htmx) return;
+  const address = new URL(liveUrl, location.href), token = () => address.searchParams.get("token");
+  let source, up = false, timer, burst, told; // the stream, whether it tells all, what waits to be asked, the revision it told
+  let asked = 0, heard = Date.now(), touched = heard, rest = 0, wait = 1000, under = 0; // moments; a request is under way till then
   const show = () => {
     if (!say) return;
-    const late = Date.now() - heard > LATE, word = document.getElementById("live-word");
+    const late = Date.now() - heard > LATE;
     say.dataset.state = late ? "paused" : up ? "live" : "slower";
-    say.classList.toggle("state", late);
-    say.classList.toggle("risk", late);
-    word.hidden = false;
-    word.textContent = late ? "Paused," : up ? "Live," : "Slower,";
+    for (const name of ["state", "risk"]) say.classList.toggle(name, late);
+    [word.hidden, word.textContent] = [false, { paused: "Paused,", live: "Live,", slower: "Slower," }[say.dataset.state]];
     if (!late) asOf.textContent = new Date(window.relcoord.now()).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit", timeZone: asOf.dataset.zone || undefined });
   };
-  const token = () => new URL(url, location.href).searchParams.get("token");
-  const seen = (next) => {
-    const address = new URL(url, location.href);
-    address.searchParams.set("token", next);
-    url = address.pathname + address.search;
-  };
-  // slowly beside a stream or where nobody moves, and at the next moment something turns by itself
   const again = () => {
     clearTimeout(timer);
     const turn = next > 0 ? Math.max(1000, next - window.relcoord.now() + 200) : SLOW;
@@ -86,66 +67,52 @@
   };
   const ask = async () => {
     if (document.hidden) return;
-    clearTimeout(timer);
     asked = Date.now();
-    under += 1;
+    under = asked + PATIENCE;
     try {
-      const answer = await fetch(url, { headers: { Accept: "application/json" }, redirect: "error", signal: AbortSignal.timeout(10000) });
-      if (answer.ok) { heard = Date.now(); stream = answer.headers.get("X-Live-Stream"); next = answer.headers.get("X-Live-Next"); }
-      if (answer.status === 200) {
-        const news = await answer.json();
-        url = news.url || url;
-        if (news.token !== undefined) seen(news.token);
-        for (const name of news.changed || []) htmx.trigger(document.body, `live:${name}`);
-      }
-    } catch { /* offline or logged out: the words say so */ }
-    under -= 1;
+      const answer = await fetch(address, { headers: { Accept: "application/json" }, redirect: "error", signal: AbortSignal.timeout(PATIENCE) });
+      if (!answer.ok) throw new Error(answer.status); // no longer for this reader, or the server is in trouble
+      [heard, stream, next] = [Date.now(), answer.headers.get("X-Live-Stream"), answer.headers.get("X-Live-Next")];
+      const news = answer.status === 200 ? await answer.json() : {};
+      if (news.token) address.searchParams.set("token", news.token);
+      for (const name of news.changed || []) htmx.trigger(document.body, `live:${name}`);
+    } catch { close(); stream = ""; } // offline or logged out: the words say so
+    under = 0;
     connect();
-    show();
-    again();
+    is(up);
   };
-  // once a burst, and not for what one's own act has brought already
-  const look = () => {
-    burst = under ? setTimeout(look, 50) : 0;
+  const look = () => { // once a burst, and not for what one's own act has brought already
+    burst = Date.now() < under ? setTimeout(look, 50) : 0;
     if (!burst && !(told <= parseInt(token(), 10))) ask();
   };
-  const change = ({ data }) => {
+  const change = ({ data }) => { // boards of many people ask one after the other
     const board = data === "board", soon = board ? Math.random() * 1500 : 20;
     told = Number(data);
-    burst ||= setTimeout(look, Math.max(soon, asked + (board ? BOARD_GAP : GAP) - Date.now()));
+    burst ||= setTimeout(look, Math.max(soon, asked + GAP[board ? "board" : "release"] - Date.now()));
   };
-  const is = (state) => { up = state; show(); again(); };
-  const close = () => { source?.close(); source = null; up = false; };
+  const is = (state) => { up = state; show(); again(); }, close = () => { source?.close(); source = null; up = false; };
   const lost = () => {
     if (source.readyState === EventSource.CLOSED) { // turned away: a fresh ticket, later and later
       close();
-      rest = Date.now() + wait * (0.5 + Math.random());
-      wait = Math.min(60000, wait * 2);
+      [rest, wait] = [Date.now() + wait * (0.5 + Math.random()), Math.min(60000, wait * 2)];
     }
     is(false);
   };
   const connect = () => {
     if (source || !stream || document.hidden || Date.now() < rest) return;
     const here = source = new EventSource(stream);
-    source.addEventListener("live", () => { wait = 1000; is(true); });
-    source.addEventListener("resync", () => setTimeout(async () => { await ask(); if (source === here) is(true); }, Math.random() * 500));
-    source.addEventListener("change", change);
-    source.addEventListener("paused", () => is(false));
-    source.addEventListener("over", () => { close(); ask(); });
-    source.addEventListener("error", lost);
+    const resync = async () => { await ask(); if (source === here) is(true); };
+    const on = { live: () => { wait = 1000; is(true); }, resync: () => setTimeout(resync, Math.random() * 500), change, paused: () => is(false), over: () => { close(); ask(); }, error: lost };
+    for (const [name, act] of Object.entries(on)) source.addEventListener(name, act);
   };
-  if (url && window.htmx) {
-    connect();
-    again();
-    document.addEventListener("visibilitychange", () => { if (document.hidden) close(); else ask(); });
-    for (const name of ["pointermove", "keydown", "scroll"]) document.addEventListener(name, () => { touched = Date.now(); }, { passive: true, capture: true });
-    // An act says what this page has seen; an answer that brings all that changed since says so by the next token.
-    let answered = false;
-    document.addEventListener("htmx:configRequest", (event) => {
-      if (token() && event.detail.verb !== "get") event.detail.headers["X-Live-Token"] = token();
-    });
-    for (const [name, by] of [["htmx:beforeSend", 1], ["htmx:afterRequest", -1]]) document.addEventListener(name, ({ detail }) => { if (detail.requestConfig.verb !== "get") under += by; });
-    document.addEventListener("live:token", (event) => { seen(event.detail.value); answered = true; });
-    document.addEventListener("relcoord:saved", () => { if (!answered) ask(); answered = false; });
-  }
+  document.addEventListener("visibilitychange", () => { if (document.hidden) close(); else ask(); });
+  for (const name of ["pointermove", "keydown", "scroll"]) document.addEventListener(name, () => { touched = Date.now(); }, { passive: true, capture: true });
+  // An act says what this page has seen; an answer that brings all that changed since says so by the next token.
+  let answered = false;
+  document.addEventListener("htmx:configRequest", ({ detail }) => { if (token() && detail.verb !== "get") detail.headers["X-Live-Token"] = token(); });
+  for (const [name, time] of [["htmx:beforeSend", PATIENCE], ["htmx:afterRequest", 0]]) document.addEventListener(name, ({ detail }) => { if (detail.requestConfig.verb !== "get") under = Date.now() + time; });
+  document.addEventListener("live:token", (event) => { address.searchParams.set("token", event.detail.value); answered = true; });
+  document.addEventListener("relcoord:saved", () => { if (!answered) ask(); answered = false; });
+  connect();
+  again();
 })();
