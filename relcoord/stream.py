@@ -5,8 +5,8 @@ A process hears of changes once, from Redis, or on the embedded default by looki
 listens; it hands on ids and revisions, and the pages fetch what changed through their own, authorised views.
 
 Events: `live` (all changes will be told), `change` (`<revision>` of the ticket's release, or `board`), `resync` (ask
-yourself: something may have been missed; live from there on), `paused` (nothing is heard here, poll until `live` or
-`resync`), `over` (the ticket has ended, take a fresh one).
+yourself: something may have been missed; live from there on), `paused` (nothing is heard here, poll until `resync`),
+`over` (the ticket has ended, take a fresh one).
 """
 
 from __future__ import annotations
@@ -75,6 +75,8 @@ class Listener:
         self._wake = asyncio.Event()
 
     def put(self, name: str, data: object = "") -> None:
+        if self._waiting and self._waiting[-1] == (name, data):
+            return
         if len(self._waiting) >= WAITING:
             self._waiting.clear()
             name, data = "resync", ""
@@ -108,6 +110,7 @@ class Hub:
         self._known: dict[int, int] = {}  # revisions heard since `_since`
         self._since: float | None = None  # from when on everything was heard; None while nothing is
         self._last = 0.0  # when something changed last
+        self.ended = False
         self.size = 0
         self.of_user: Counter[int] = Counter()
 
@@ -119,14 +122,16 @@ class Hub:
         self.of_user[ticket.user] += 1
         self.size += 1
         self.start()
-        if self._since is None:
-            listener.put("paused")
-        elif ticket.at < self._since + SKEW:
+        if self._since is not None:  # else the page polls until it hears the first `resync`
+            self._welcome(listener, ticket, self._since)
+        return listener
+
+    def _welcome(self, listener: Listener, ticket: Ticket, since: float) -> None:
+        if ticket.at < since + SKEW:
             listener.put("resync")
         else:
             listener.put("live")
             self._catch_up(listener)
-        return listener
 
     def _catch_up(self, listener: Listener) -> None:
         """Tell what changed between the drawing of the page and its stream."""
@@ -193,6 +198,7 @@ class Hub:
 
     def end(self) -> None:
         """Close every stream, so that the server can stop; the pages come back to the next one."""
+        self.ended = True
         for room in self._rooms.values():
             for listener in room:
                 listener.end()
@@ -283,7 +289,7 @@ class Stream:
             await _refuse(send, 405, (b"allow", b"GET"))
         elif ticket is None or not _same_origin(scope):
             await _refuse(send, 403)
-        elif self.hub.size >= most() or self.hub.of_user[ticket.user] >= PER_USER:
+        elif self.hub.ended or self.hub.size >= most() or self.hub.of_user[ticket.user] >= PER_USER:
             await _refuse(send, 503, (b"retry-after", str(BUSY_FOR).encode()))
         else:
             await self._serve(ticket, receive, send)
@@ -294,12 +300,9 @@ class Stream:
         try:
             await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
             chunk = f"retry: {random.uniform(*AGAIN) * 1000:.0f}\n\n".encode()  # noqa: S311
-            while not listener.ended:
+            while not listener.ended and (left := ticket.ends - time.time()) > 0:
                 async with asyncio.timeout(STALLED):
                     await send({"type": "http.response.body", "body": chunk, "more_body": True})
-                left = ticket.ends - time.time()
-                if left <= 0:
-                    break
                 chunk = await listener.take(min(BEAT, left))
             last = b"" if listener.ended else event("over")
             async with asyncio.timeout(STALLED):

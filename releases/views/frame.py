@@ -167,8 +167,8 @@ def frame(request: HttpRequest, release: Release, tab: str) -> dict[str, Any]:
     """Context for `releases/_release.html`; merge it into the page's own.
 
     `tab`: checklist, decision, reminders, rollback, people, record, events, schedule or "". Gives `release`, `tab`,
-    `now`, `head` (see `Head`), `gate` (the readiness before the next verb, None when there is none), `live_url` and what
-    `wire.wired` gives.
+    `now`, `head` (see `Head`), `gate` (the readiness before the next verb, None when there is none), `live_url`
+    and what `wire.wired` gives.
     """
     now = timezone.now()
     head = head_of(release, now)

@@ -49,9 +49,9 @@
   // News -------------------------------------------------------------------------------------------------------
   let { liveUrl, liveStream: stream, liveNext: next } = document.body.dataset; // next: when something turns by itself
   if (!liveUrl || !window.htmx) return;
-  const address = new URL(liveUrl, location.href), token = () => address.searchParams.get("token");
+  const address = new URL(liveUrl, location.href), drawn = Date.now(), token = () => address.searchParams.get("token");
   let source, up = false, timer, burst, told; // the stream, whether it tells all, what waits to be asked, the revision it told
-  let asked = 0, heard = Date.now(), touched = heard, rest = 0, wait = 1000, under = 0; // moments; a request is under way till then
+  let asked = 0, heard = drawn, touched = drawn, rest = 0, wait = 1000, under = 0; // moments; a request is under way till then
   const show = () => {
     if (!say) return;
     const late = Date.now() - heard > LATE;
@@ -62,8 +62,8 @@
   };
   const again = () => {
     clearTimeout(timer);
-    const turn = next > 0 ? Math.max(1000, next - window.relcoord.now() + 200) : SLOW;
-    timer = setTimeout(ask, Math.min(turn, up || Date.now() - touched > IDLE ? SLOW : EVERY));
+    const due = Math.max(asked, drawn) + (up || Date.now() - touched > IDLE ? SLOW : EVERY), turn = next > 0 ? next - window.relcoord.now() + 200 : SLOW;
+    timer = setTimeout(ask, Math.max(Math.random() * 1000, Math.min(turn, due - Date.now())));
   };
   const ask = async () => {
     if (document.hidden) return;
