@@ -83,7 +83,7 @@ def test_two_browsers_see_each_other_tick_vote_decide_reschedule_and_roll_back(
     adas.locator("#reschedule").get_by_label(re.compile("Why|Reason", re.IGNORECASE)).fill("A fair is on")
     adas.get_by_role("button", name="Look at what moves").click()
     adas.locator("#move").click()
-    ben_reads("A fair is on")
+    ben_reads("moved T-0 from")
     bens.locator("#head[data-mode=prepare]").wait_for(timeout=SOON)
 
     bring_to(fresh(release), Status.DEPLOYING)
