@@ -16,7 +16,7 @@ from tests.factories import Cast, ReleaseFactory, bring_to, fresh, item, settle_
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-SOON = 8_000  # milliseconds: news come within a poll of 5 s
+SOON = 8_000  # milliseconds: news come by the stream
 
 
 @pytest.fixture
