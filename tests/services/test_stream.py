@@ -235,7 +235,7 @@ def test_who_does_not_keep_up_is_told_to_resync(live: Live, redis: Redis, watch:
         slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
         slow.settimeout(PATIENCE)
         slow.connect(("127.0.0.1", live.port))
-        slow.sendall(f"GET {ticket(user=6, release=77)} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+        slow.sendall(f"GET {ticket(user=6, release=77, seconds=-5)} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
         quick = watch(ticket(user=7, release=77))
         assert quick.next()[0] in ("live", "resync")
         last = 5_000
@@ -248,6 +248,7 @@ def test_who_does_not_keep_up_is_told_to_resync(live: Live, redis: Redis, watch:
         read, end = b"", time.monotonic() + PATIENCE
         while f"data: {last}\n".encode() not in read and time.monotonic() < end:
             read += slow.recv(65536)
+        assert b"event: live" in read
         assert b"event: resync" in read, "it missed some, and knows"
         assert read.count(b"event:") < 1000, "and the server kept none of them for it"
 
