@@ -52,6 +52,7 @@ def unfold(page: Page, of: Item) -> None:
 def test_a_tick_is_one_request_and_the_focus_stays(opened: Callable[..., Page], release: Release, cast: Cast) -> None:
     done = item(release, "All PRs merged")
     page = opened(cast.ada)
+    page.locator("#live[data-state=live]").wait_for()
     asked: list[str] = []
     page.on("request", lambda request: asked.append(f"{request.method} {request.url.split('/r/')[-1]}"))
 
