@@ -20,7 +20,7 @@ RUN DATABASE_URL=postgresql://build/build REDIS_URL=redis://build SITE_URL=https
 USER 10001
 VOLUME /var/lib/relcoord
 EXPOSE 8000
-# Pages; docker-compose.yml starts the worker and the scheduler from the same image.
+# Pages, with a line a request by relcoord.access; docker-compose.yml starts the worker and the scheduler from the same image.
 CMD ["gunicorn", "relcoord.wsgi", "--bind", "0.0.0.0:8000", "--workers", "2", "--threads", "8", \
      "--worker-tmp-dir", "/dev/shm", "--max-requests", "5000", "--max-requests-jitter", "500", \
-     "--graceful-timeout", "20", "--forwarded-allow-ips", "*", "--access-logfile", "-"]
+     "--graceful-timeout", "20", "--forwarded-allow-ips", "*"]

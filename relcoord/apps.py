@@ -1,4 +1,7 @@
+import logging
+
 from django.apps import AppConfig
+from django.conf import settings
 
 from relcoord.lib.masking import mask_tokens
 
@@ -10,3 +13,4 @@ class RelcoordConfig(AppConfig):
 
     def ready(self) -> None:
         mask_tokens()
+        logging.captureWarnings(settings.LOG_FORMAT == "json")  # a warning is a line like all others

@@ -2,7 +2,8 @@
 
 A middleware may put cheap values on `request.shell` (a mapping or an object; a value may be a callable, which runs
 only when the template reads it): `mine` open things for the reader, `scheduler_age` seconds since the reminder tick,
-`ribbon` words that mark a demo or staging site.
+`worker_age` since a worker answered, `silent_since` when it stopped (for staff), `ribbon` words that mark a demo or
+staging site.
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ def shell(request: HttpRequest) -> dict[str, Any]:
             "keys": "on" if getattr(user, "single_keys", True) else "off",
             "ribbon": _wired(request, "ribbon") or getattr(settings, "RIBBON", ""),
             "scheduler_age": _wired(request, "scheduler_age"),
+            "worker_age": _wired(request, "worker_age"),
+            "silent_since": _wired(request, "silent_since"),
             "late_after": LATE_AFTER,
             "embedded": bool(getattr(settings, "EMBEDDED", False)),
             "site_zone": settings.TIME_ZONE,

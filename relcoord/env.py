@@ -49,6 +49,13 @@ class Environment:
             raise ImproperlyConfigured(f"{name} still has its example value. Set it to random characters of your own.")
         return value
 
+    def choice(self, name: str, *choices: str, default: str) -> str:
+        """One of a few words, in any case."""
+        value = self.text(name, default).lower()
+        if value not in choices:
+            raise ImproperlyConfigured(f"{name} is {value!r}; it can be {' or '.join(choices)}.")
+        return value
+
     def flag(self, name: str, *, default: bool) -> bool:
         value = self.text(name, default="yes" if default else "no").lower()
         if value not in YES | NO:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import time
 import zoneinfo
 from collections.abc import Callable, Collection, Mapping
 from typing import Final
@@ -12,9 +14,13 @@ from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.core.exceptions import BadRequest
 from django.http import HttpRequest, HttpResponseBase, QueryDict
 from django.shortcuts import resolve_url
+from django.urls import resolve
 from django.utils import timezone
 from django.utils.cache import patch_vary_headers
 from django_htmx.http import HttpResponseClientRedirect
+
+from relcoord.lib import logs
+from relcoord.lib.masking import masked
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 Policy = Mapping[str, Collection[str] | str | bool | None]
@@ -33,6 +39,47 @@ DEFAULT_CSP: Final[Policy] = {
     "base-uri": [NONE],
     "frame-ancestors": [NONE],
 }
+
+PROBES: Final = {"/livez", "/readyz", "/metrics"}
+
+access = logging.getLogger("relcoord.access")
+
+
+class LogMiddleware:
+    """Give the request an id, have every line written meanwhile carry it, and write one line about the answer."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        began = time.monotonic()
+        request.request_id = logs.request_id(request.headers.get(logs.HEADER, ""))  # type: ignore[attr-defined]
+        token = logs.asked.set(request)
+        try:
+            response = self.get_response(request)
+            response[logs.HEADER] = request.request_id  # type: ignore[attr-defined]
+            self.note(request, response.status_code, round((time.monotonic() - began) * 1000))
+            return response
+        finally:
+            logs.asked.reset(token)
+
+    def note(self, request: HttpRequest, status: int, milliseconds: int) -> None:
+        """The path alone, without tokens, and nothing of what stands behind the ?. Probes come all the time: DEBUG."""
+        fields = {"method": request.method, "path": masked(request.path), "status": status, "ms": milliseconds}
+        level = logging.DEBUG if request.path in PROBES and status < 400 else logging.INFO
+        access.log(level, "%s %s %s %s ms", *fields.values(), extra={"fields": fields})
+
+
+class ProbeMiddleware:
+    """Answer probes before anything asks for a host name, a session or a person: they come from inside, by address."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if request.path_info not in PROBES:
+            return self.get_response(request)
+        return resolve(request.path_info).func(request)
 
 
 def build_policy(policy: Policy) -> str:

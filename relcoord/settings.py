@@ -15,6 +15,7 @@ import django_stubs_ext
 
 from relcoord import embedded
 from relcoord.env import Environment
+from relcoord.lib import logs
 
 django_stubs_ext.monkeypatch()  # lets a class be written as `models.CharField[str, str]`
 
@@ -66,8 +67,10 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "relcoord.middleware.LogMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "relcoord.middleware.ContentSecurityPolicyMiddleware",
+    "relcoord.middleware.ProbeMiddleware",
     "relcoord.middleware.RefuseNulMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -117,6 +120,7 @@ if not EMBEDDED:
     given = DATABASES["default"]["OPTIONS"].pop("options", "")
     limits = f"-c lock_timeout=2s -c statement_timeout={seconds}s {given}"
     DATABASES["default"]["OPTIONS"]["options"] = limits.strip()
+    DATABASES["default"]["OPTIONS"].setdefault("connect_timeout", "5")  # seconds
     DATABASES["default"]["CONN_MAX_AGE"] = 60  # seconds
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -160,6 +164,7 @@ CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "celerybeat-schedule")
 CELERY_BEAT_SCHEDULE = {
     "reminders": {"task": "releases.tasks.tick", "schedule": 30.0, "options": {"expires": 25}},
+    "canary": {"task": "releases.tasks.canary", "schedule": 60.0, "options": {"expires": 50}},
 }
 
 # Mail
@@ -251,7 +256,7 @@ SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_AGE = 14 * 24 * 3600  # seconds
 SECURE_SSL_REDIRECT = HTTPS
-SECURE_REDIRECT_EXEMPT = [r"^livez$", r"^readyz$"]  # probes come from inside, without TLS
+SECURE_REDIRECT_EXEMPT = [r"^livez$", r"^readyz$", r"^metrics$"]  # probes come from inside, without TLS
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
 SECURE_CONTENT_TYPE_NOSNIFF = True
@@ -261,16 +266,10 @@ if env.flag("BEHIND_PROXY", default=False):  # only where a proxy sets this head
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     ALLAUTH_TRUSTED_PROXY_COUNT = 1
 
-# Log
+# What operators see
 
 LOG_LEVEL = env.text("LOG_LEVEL", default="WARNING" if EMBEDDED else "INFO").upper()
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {
-        "handlers": ["console"],
-        "level": env.text("LOG_LEVEL", default="WARNING" if EMBEDDED else "INFO").upper(),
-    },
-}
+LOG_FORMAT = env.choice("LOG_FORMAT", "json", "text", default="text" if EMBEDDED or DEBUG else "json")
+LOGGING = logs.configuration(LOG_FORMAT, LOG_LEVEL)
+# Who may read /metrics; nobody without it.
+METRICS_TOKEN = env.secret("METRICS_TOKEN") if env.given("METRICS_TOKEN") else ""

@@ -339,7 +339,8 @@ HEADERS = [
 
 def most() -> int:
     """How many may listen to one process: each is an open file."""
-    return min(PER_PROCESS, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - SPARE)
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return PER_PROCESS if files == resource.RLIM_INFINITY else min(PER_PROCESS, files - SPARE)
 
 
 def _ticket(scope: Scope) -> str:

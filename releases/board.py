@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from django.db.models import OuterRef, Prefetch, Q, QuerySet, Subquery
+from django.db.models import OuterRef, Prefetch, Q, QuerySet, Subquery, prefetch_related_objects
 
 from checklists.blueprints import Kind, Stage
 from checklists.models import Role, TemplateRole
@@ -46,6 +46,30 @@ STATE = ("state", "state_at", "state_reason", "version")
 SOON = timedelta(hours=4)  # how long before its due moment an item is due soon
 
 
+# What is there, and read, in some statuses alone.
+_BY_STATUS = (
+    (
+        BEFORE_START,
+        [Prefetch("template_version__roles", TemplateRole.objects.filter(required=True).select_related("role"))],
+    ),
+    (
+        [Status.POLLING],
+        [
+            Prefetch("seats", Seat.objects.select_related("role")),
+            Prefetch("polls", Poll.objects.filter(state=Poll.State.OPEN)),
+            Prefetch("polls__ballots", Ballot.objects.filter(standing=True).select_related("voter", "seat__role")),
+        ],
+    ),
+    (
+        [Status.ROLLING_BACK],
+        [
+            Prefetch("rollbacks", Rollback.objects.filter(ended_at=None).select_related("triggered_by", "in_charge")),
+            Prefetch("rollbacks__steps", RollbackStep.objects.defer("guidance", "note").select_related("role")),
+        ],
+    ),
+)
+
+
 def loaded(releases: QuerySet[Release]) -> list[Release]:
     """The releases with all that an `Entry` reads, in the same number of queries however many they are."""
     unsettled = ~Q(state__in=SETTLED) | Q(phase__release__status=Status.POLLING)  # ballots pin the settled ones too
@@ -60,15 +84,11 @@ def loaded(releases: QuerySet[Release]) -> list[Release]:
             Prefetch("phases", Phase.objects.defer("note")),
             Prefetch("phases__items", items.annotate(watching_since=Subquery(watching))),
             Prefetch("assignments", Assignment.objects.select_related("user", "role")),
-            Prefetch("seats", Seat.objects.select_related("role")),
-            Prefetch("template_version__roles", TemplateRole.objects.filter(required=True).select_related("role")),
-            Prefetch("polls", Poll.objects.filter(state=Poll.State.OPEN)),
-            Prefetch("polls__ballots", Ballot.objects.filter(standing=True).select_related("voter", "seat__role")),
-            Prefetch("rollbacks", Rollback.objects.filter(ended_at=None).select_related("triggered_by", "in_charge")),
-            Prefetch("rollbacks__steps", RollbackStep.objects.defer("guidance", "note").select_related("role")),
             Prefetch("action_items", ActionItem.objects.filter(state=ActionItem.State.OPEN).select_related("owner")),
         )
     )
+    for statuses, lookups in _BY_STATUS:
+        prefetch_related_objects([release for release in rows if release.status in statuses], *lookups)
     permissions.load_absences(rows)
     return rows
 
@@ -132,11 +152,12 @@ class Entry:
 
     @property
     def poll(self) -> Poll | None:
-        return next(iter(self.release.polls.all()), None)
+        return _open_poll(self.release)
 
     @property
     def rollback(self) -> Rollback | None:
-        return next(iter(self.release.rollbacks.all()), None)
+        """The rollback that runs."""
+        return next(iter(self.release.rollbacks.all()), None) if self.release.status == Status.ROLLING_BACK else None
 
     @property
     def empty_roles(self) -> list[Role]:
@@ -178,12 +199,16 @@ def entry(release: Release, now: datetime) -> Entry:
         for item in moments.phase.items.all()
         if item.required and not item.settled and not item.is_locked and item.kind not in (Kind.COMPUTED, Kind.DECISION)
     ]
-    poll = next(iter(release.polls.all()), None)
+    poll = _open_poll(release)
     standing = list(poll.ballots.all()) if poll else []
     stale = [ballot for ballot in standing if staleness(ballot, release)]
     answered = {ballot.seat_id for ballot in standing} - {ballot.seat_id for ballot in stale}
-    unanswered = [seat for seat in release.seats.all() if poll and seat.pk not in answered]
+    unanswered = [seat for seat in release.seats.all() if seat.pk not in answered] if poll else []
     return Entry(release, now, tuple(found), tuple(unanswered), tuple(stale))
+
+
+def _open_poll(release: Release) -> Poll | None:
+    return next(iter(release.polls.all()), None) if release.status == Status.POLLING else None
 
 
 def watching_since(item: Item) -> datetime | None:

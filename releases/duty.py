@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 
 def on_duty(release: Release, people: Iterable[User], now: datetime | None = None) -> list[User]:
     """`people`, each once, with those who are away on the day of `now` replaced by who stands in for them."""
-    found: dict[int, User] = {}
-    for person in people:
-        found |= {one.pk: one for one in stand_ins(release, person, now) or [person]}
+    deputies: dict[int, list[User]] = {}
+    for row in _in_force(release, now):
+        deputies.setdefault(row.user_id, []).append(row.deputy)
+    found = {one.pk: one for person in people for one in deputies.get(person.pk, [person])}
     return [person for person in found.values() if person.is_active]
 
 

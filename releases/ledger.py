@@ -14,14 +14,15 @@ import secrets
 import time
 from collections.abc import Callable, Set
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.core.mail import EmailMultiAlternatives
-from django.db import DatabaseError, transaction
-from django.db.models import Exists, F, OuterRef, Prefetch, Q, QuerySet
+from django.db import DatabaseError, InterfaceError, connection, transaction
+from django.db.models import Exists, F, OuterRef, Prefetch, Q, QuerySet, prefetch_related_objects
 from django.utils import timezone
 
 from checklists.models import TemplateRole
+from relcoord.lib import logs
 from relcoord.lib.mail import Courier, NotNow, Refused, Unreachable
 from releases import escalation, events, mail, permissions, reminders
 from releases.errors import DomainError
@@ -47,6 +48,7 @@ log = logging.getLogger(__name__)
 
 LEASE = timedelta(seconds=120)
 BACK_OFF = (30, 60, 120, 240, 480, 900)  # seconds after the first, second, ... temporary failure
+STILL_FRESH = timedelta(seconds=4)  # a claim; nothing of an old plan leaves later than 5 s after its end
 LAST_TRY = timedelta(minutes=1)  # before `not_after`, when a longer wait would pass it
 BATCH = 50  # rows looked up at once; each is claimed by itself
 LONGEST_TICK = 25  # seconds; then the next tick, which also plans and frees leases, goes on
@@ -105,7 +107,7 @@ def free_leases(now: datetime) -> int:
 
 def plan(now: datetime) -> int:
     """Insert the rows that live releases lack; returns how many. Two at once insert each row once."""
-    live = list(_live())
+    live = _live()
     permissions.load_absences(live, now)
     known, own = _standing(live), escalation.with_moments_of_their_own(live)
     rows: list[Reminder] = []
@@ -148,9 +150,10 @@ def _told(releases: list[Release]) -> dict[int, escalation.Told]:
     return found
 
 
-def _live() -> QuerySet[Release]:
-    return (
-        Release.objects.filter(status__in=(*BEFORE_START, *escalation.RUNNING))
+def _live(**only: object) -> list[Release]:
+    """The releases that may owe mails, with what says which; polls and seats only where a poll is open."""
+    live = list(
+        Release.objects.filter(status__in=(*BEFORE_START, *escalation.RUNNING), **only)
         .select_related("coordinator", "template_version")
         .prefetch_related(
             "phases",
@@ -158,10 +161,14 @@ def _live() -> QuerySet[Release]:
             Prefetch("assignments", Assignment.objects.select_related("user", "role")),
             Prefetch("action_items", ActionItem.objects.filter(state="open").select_related("owner")),
             Prefetch("template_version__roles", TemplateRole.objects.select_related("role")),
-            Prefetch("polls", Poll.objects.filter(state=Poll.State.OPEN).select_related("opened_by")),
-            Prefetch("seats", Seat.objects.select_related("role")),
         )
     )
+    prefetch_related_objects(
+        [release for release in live if release.status == Status.POLLING],
+        Prefetch("polls", Poll.objects.filter(state=Poll.State.OPEN).select_related("opened_by")),
+        Prefetch("seats", Seat.objects.select_related("role")),
+    )
+    return live
 
 
 def _standing(live: list[Release]) -> dict[int, reminders.Standing]:
@@ -180,12 +187,16 @@ def _standing(live: list[Release]) -> dict[int, reminders.Standing]:
         elif version == versions[pk]:
             found[pk].rows.add((kind, who, mark))
             found[pk].told.add((who, reminders.roles_about(about)))
-    # Moments take long to read: only of the few rows whose moment matters.
-    of_roles = rows.filter(kind=Reminder.Kind.ALARM, mark=reminders.EMPTY_ROLE)
-    for pk, who, version, at in of_roles.values_list("release", "recipient", "schedule_version", "created_at"):
-        if version == versions[pk]:
-            found[pk].told_at[who] = max(at, found[pk].told_at.get(who, at))
+    _note_empty_roles(rows.filter(release__in=[one for one in live if reminders.empty_required_roles(one)]), found)
     return found
+
+
+def _note_empty_roles(rows: QuerySet[Reminder], found: dict[int, reminders.Standing]) -> None:
+    """Moments take long to read: only of the few rows whose moment matters."""
+    of_roles = rows.filter(kind=Reminder.Kind.ALARM, mark=reminders.EMPTY_ROLE)
+    of_roles = of_roles.filter(schedule_version=F("release__schedule_version"))
+    for pk, who, at in of_roles.values_list("release", "recipient", "created_at"):
+        found[pk].told_at[who] = max(at, found[pk].told_at.get(who, at))
 
 
 def retire(now: datetime) -> int:
@@ -193,17 +204,19 @@ def retire(now: datetime) -> int:
     held = Hold.objects.filter(release=OuterRef("release"), ended_at=None)
     role = Assignment.objects.filter(release=OuterRef("release"), user=OuterRef("recipient"))
     action = ActionItem.objects.filter(release=OuterRef("release"), owner=OuterRef("recipient"), state="open")
-    not_over = Delegation.objects.filter(ends_on__gte=(now - reminders.A_DAY).date())
-    deputy, away = not_over.filter(deputy=OuterRef("recipient")), not_over.filter(user=OuterRef("recipient"))
+    absences = Delegation.objects.filter(ends_on__gte=(now - reminders.A_DAY).date())
+    pairs = list(absences.values_list("user", "deputy"))
+    deputies = {deputy for _, deputy in pairs}
     stale = _planned().filter(
         ~Q(release__status__in=BEFORE_START)
         | Q(release__status=Status.NO_GO)
         | ~Q(schedule_version=F("release__schedule_version"))
         | Exists(held)
-        | Q(kind=Reminder.Kind.MARK) & ~Exists(role) & ~Exists(action) & ~Exists(deputy)
+        | Q(kind=Reminder.Kind.MARK) & ~Exists(role) & ~Exists(action) & ~Q(recipient__in=deputies)
     )
     ended = sum(_end_if_outdated(pk, now) for pk in list(stale.values_list("pk", flat=True)))
-    ended += _retire_the_absent(_planned().filter(Exists(deputy) | Exists(away)), now)
+    if pairs:
+        ended += _retire_the_absent(_planned().filter(recipient__in=deputies.union(user for user, _ in pairs)), now)
     return ended + _retire_the_settled(now)
 
 
@@ -213,7 +226,7 @@ def _retire_the_absent(rows: QuerySet[Reminder], now: datetime) -> int:
     Which day that is depends on each release's zone, so it is looked at here; only what ends is locked.
     """
     found = list(rows.select_related("recipient"))
-    releases = {release.pk: release for release in _live().filter(pk__in={row.release_id for row in found})}
+    releases = {release.pk: release for release in _live(pk__in={row.release_id for row in found})}
     permissions.load_absences(list(releases.values()), now)
     known = ((row, releases[row.release_id]) for row in found if row.release_id in releases)
     ended = [row.pk for row, release in known if reminders.outdated(row, release, now)]
@@ -222,8 +235,9 @@ def _retire_the_absent(rows: QuerySet[Reminder], now: datetime) -> int:
 
 def _retire_the_settled(now: datetime) -> int:
     """End the mails about overdue items that wait for another try, and whose items need nobody told any more."""
-    waiting = Reminder.objects.planned().filter(kind=Reminder.Kind.ESCALATION, resend_of=None, due_at__lt=now)
-    releases = {release.pk: release for release in Release.objects.filter(pk__in=waiting.values("release"))}
+    planned = Reminder.objects.planned().filter(kind=Reminder.Kind.ESCALATION, resend_of=None, due_at__lt=now)
+    waiting = list(planned)
+    releases = Release.objects.in_bulk({row.release_id for row in waiting if row.release_id})
     found = [(row, releases.get(row.release_id or 0)) for row in waiting]
     ended = [row.pk for row, release in found if release and escalation.refusal(row, release, now)]
     return sum(_end_if_outdated(pk, now) for pk in ended)
@@ -247,7 +261,7 @@ def _end_if_outdated(pk: int, now: datetime) -> int:
 
 def miss(now: datetime) -> int:
     """Rows past their time become missed, each with an event; returns how many. Never while the clock is stopped."""
-    late = Reminder.objects.planned().filter(not_after__lte=now).order_by("not_after", "pk")
+    late = Reminder.objects.planned().filter(not_after__lte=now, due_at__lt=now).order_by("not_after", "pk")
     return sum(_miss(pk, now) for pk in list(late.values_list("pk", flat=True)[:500]))
 
 
@@ -279,8 +293,8 @@ def _note_missed(row: Reminder, release: Release) -> None:
 
 def _locked(pk: int) -> Reminder | None:
     """The planned row, read afresh under its release's lock, which every verb takes first; None when it is gone."""
-    release = Reminder.objects.filter(pk=pk).values_list("release", flat=True).first()
-    held = Release.objects.select_for_update(of=("self",)).get(pk=release) if release else None
+    lock = Release.objects.select_for_update(of=("self",)).select_related("coordinator")
+    held = next(iter(lock.filter(reminders=pk)), None)
     row = Reminder.objects.planned().filter(pk=pk).select_related("recipient").first()
     if row is not None:
         row.release = held
@@ -305,8 +319,9 @@ def deliver(clock: Clock) -> int:
                     row = _claimed(pk, clock())
                     if row is None:
                         left_alone.add(pk)
-                    elif send(row, courier, clock):
-                        sent += 1
+                    else:
+                        with logs.about(row.release.key if row.release else ""):
+                            sent += send(row, courier, clock)
                 except Unreachable as failure:
                     reminders.note_server(clock(), str(failure))
                     return sent
@@ -324,8 +339,12 @@ def _claimed(pk: int, now: datetime) -> Reminder | None:
 
 
 def due(now: datetime, *, but: Set[int] = frozenset()) -> list[int]:
-    """The rows to send now, the longest due first; `but` are those this tick has to leave alone."""
-    return list(_ready(now).exclude(pk__in=but).order_by("due_at", "-rank", "pk").values_list("pk", flat=True)[:BATCH])
+    """The rows to send now, the longest due first, and those that were tried before after all others.
+
+    `but` are those this tick has to leave alone.
+    """
+    rows = _ready(now).exclude(pk__in=but).order_by("attempts", "due_at", "-rank", "pk")
+    return list(rows.values_list("pk", flat=True)[:BATCH])
 
 
 def _ready(now: datetime) -> QuerySet[Reminder]:
@@ -350,39 +369,51 @@ def claim(pk: int, now: datetime) -> Reminder | None:
     if ends := refusal(row, now):
         _end_planned(row, *ends)
         return None
-    token = secrets.token_hex(16)
-    taken = (
-        _ready(now)
-        .filter(pk=pk)
-        .update(
-            state=STATE.SENDING,
-            lease_until=now + LEASE,
-            lease_token=token,
-            attempts=F("attempts") + 1,
-            message_id=mail.message_id(row),
-        )
-    )
-    return _fresh(pk) if taken else None
-
-
-def _fresh(pk: int) -> Reminder:
-    return Reminder.objects.select_related("release__coordinator", "recipient").get(pk=pk)
+    claimed: dict[str, Any] = {
+        "state": STATE.SENDING,
+        "lease_until": now + LEASE,
+        "lease_token": secrets.token_hex(16),
+        "attempts": row.attempts + 1,
+        "message_id": mail.message_id(row),
+    }
+    if not _ready(now).filter(pk=pk, attempts=row.attempts).update(**claimed):
+        return None
+    for name, value in claimed.items():
+        setattr(row, name, value)
+    return row
 
 
 def send(row: Reminder, courier: Courier, clock: Clock) -> bool:
-    """Write, renew, look again, hand over, mark. True when this call handed the mail over. Unreachable passes on."""
+    """Write, renew, hand over, mark. True when this call handed the mail over. Unreachable passes on.
+
+    When the release has changed since the claim, or the claim is a while ago because this process slept, the row is
+    looked at again and the mail written anew.
+    """
+    message = _written(row, clock())
+    if message is None:
+        return False
+    if not _renew_unchanged(row, clock()):
+        if not _renew(row, clock()):
+            return False
+        row = Reminder.objects.select_related("release__coordinator", "recipient").get(pk=row.pk)
+        if ends := refusal(row, clock()):
+            return _end(row, *ends)
+        message = _written(row, clock())
+        if message is None:
+            return False
+    return _hand_over(row, message, courier, clock)
+
+
+def _written(row: Reminder, now: datetime) -> EmailMultiAlternatives | None:
+    """The mail of `row`; None, and the row ended or put off, when there is nothing to say or it cannot be written."""
     try:
-        message = mail.build(row, clock())
+        return mail.build(row, now)
     except mail.NothingToSay as silence:
-        return _end(row, STATE.SUPPRESSED, str(silence))
+        _end(row, STATE.SUPPRESSED, str(silence))
     except Exception as failure:
         log.exception("reminder %s could not be written", row.pk)
-        return _later(row, f"it could not be written: {failure!r}", clock())
-    if not _renew(row, clock()):
-        return False
-    if ends := refusal(_fresh(row.pk), clock()):  # the claim may be a while ago: this process may have slept
-        return _end(row, *ends)
-    return _hand_over(row, message, courier, clock)
+        _later(row, f"it could not be written: {failure!r}", now)
+    return None
 
 
 def _hand_over(row: Reminder, message: EmailMultiAlternatives, courier: Courier, clock: Clock) -> bool:
@@ -406,6 +437,20 @@ def _mine(row: Reminder) -> QuerySet[Reminder]:
     return Reminder.objects.filter(pk=row.pk, state=STATE.SENDING, lease_token=row.lease_token)
 
 
+def _renew_unchanged(row: Reminder, now: datetime) -> bool:
+    """Hold the lease from now on, if what was looked at under it still stands: every change of a release is an event.
+
+    Absences, opt-outs and accounts are no part of a release, so after a while they are looked at again.
+    """
+    claimed_at = row.lease_until - LEASE if row.lease_until else now
+    if not timedelta(0) <= now - claimed_at < STILL_FRESH:
+        return False
+    mine = _mine(row).filter(not_after__gt=now)
+    if row.release is not None:
+        mine = mine.filter(Exists(Release.objects.filter(pk=row.release.pk, event_sequence=row.release.event_sequence)))
+    return bool(mine.update(lease_until=now + LEASE))
+
+
 def _renew(row: Reminder, now: datetime) -> bool:
     """Hold the lease from now on; False when it is over and another has the row, or when it is too late to send."""
     return bool(_mine(row).filter(not_after__gt=now).update(lease_until=now + LEASE))
@@ -416,10 +461,24 @@ def _let_go(row: Reminder, state: str, **fields: object) -> int:
 
 
 def _sent(row: Reminder, subject: str, reply: str, now: datetime) -> bool:
-    marked = _let_go(row, STATE.SENT, sent_at=now, subject=subject[:300], smtp_reply=reply[:500], reason="")
+    said = {"sent_at": now, "subject": subject[:300], "smtp_reply": reply[:500], "reason": ""}
+    marked = _persistently(lambda: _let_go(row, STATE.SENT, **said))
     if not marked:
         log.warning("reminder %s was handed over after its lease; it may arrive twice with one Message-ID", row.pk)
     return True
+
+
+def _persistently(mark: Callable[[], int]) -> int:
+    """Mark what has gone out; a database that is away for a moment must not make it go out again."""
+    ends = time.monotonic() + LEASE.total_seconds() / 2
+    while True:
+        try:
+            return mark()
+        except (DatabaseError, InterfaceError):
+            if connection.in_atomic_block or time.monotonic() > ends:
+                raise
+            connection.close()
+            time.sleep(0.5)
 
 
 def _end(row: Reminder, state: str, reason: str, **fields: object) -> bool:

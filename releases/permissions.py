@@ -95,12 +95,18 @@ TABLE: dict[str, frozenset[Standing]] = {
 }
 
 
-def standings(user: User, release: Release, on: Item | Seat | ActionItem | None = None) -> frozenset[Standing]:
-    """Return what `user` is to `release`, and to `on` when it is given."""
+def standings(
+    user: User, release: Release, on: Item | Seat | ActionItem | None = None, held: frozenset[str] | None = None
+) -> frozenset[Standing]:
+    """Return what `user` is to `release`, and to `on` when it is given.
+
+    `held` are the roles to go by; those held in person or as a dated deputy by default.
+    """
+    if held is None:
+        held = roles_held(user, release)
     found = {Standing.SIGNED_IN}
     if user.is_staff:
         found.add(Standing.STAFF)
-    held = roles_held(user, release)
     if held:
         found.add(Standing.MEMBER)
     if release.coordinator_id == user.pk:
@@ -124,7 +130,10 @@ def _holds(role: Role | None, held: frozenset[str]) -> bool:
 
 def roles_held(user: User, release: Release, now: datetime | None = None) -> frozenset[str]:
     """The slugs of the roles `user` holds in `release`, in person or as the dated deputy of an absent holder."""
-    people = {user.pk} | {absence.user_id for absence in absences(release, now) if absence.deputy_id == user.pk}
+    return _roles_of({user.pk} | {row.user_id for row in absences(release, now) if row.deputy_id == user.pk}, release)
+
+
+def _roles_of(people: set[int], release: Release) -> frozenset[str]:
     return frozenset(row.role.slug for row in assignments_of(release) if row.user_id in people)
 
 
@@ -136,20 +145,22 @@ def absences(release: Release, now: datetime | None = None) -> list[Delegation]:
     day = timezone.localdate(now, release.zone)
     since, known = release.__dict__.get("_absences", (None, []))
     if since is None or day < since:
-        known = list(_ending_from(day).filter(_concerning(release, day)).select_related("user", "deputy"))
+        known = list(_ending_from(day).filter(_on(release)))
+        if known:  # seldom; then it matters whether a deputy is away too
+            deputies = {row.deputy_id for row in known} - {row.user_id for row in known}
+            known += _ending_from(day).filter(user__in=deputies)
         release.__dict__["_absences"] = (day, known)
     return [row for row in known if row.starts_on <= day <= row.ends_on]
 
 
 def _ending_from(day: date) -> DelegationQuerySet:
-    return Delegation.objects.filter(ends_on__gte=day)
+    return Delegation.objects.filter(ends_on__gte=day).select_related("user", "deputy")
 
 
-def _concerning(release: Release, day: date) -> Q:
-    """Absences of those who hold a role or an open action item, and of those who stand in for them."""
-    holding = Q(user__in=[row.user_id for row in assignments_of(release)])
-    owning = Q(user__in=ActionItem.objects.filter(release=release.pk, state=ActionItem.State.OPEN).values("owner"))
-    return holding | owning | Q(user__in=_ending_from(day).filter(holding | owning).values("deputy"))
+def _on(release: Release) -> Q:
+    """Absences of those who hold a role or an open action item."""
+    holding = Q(user__in={row.user_id for row in assignments_of(release)})
+    return holding | Q(user__in=ActionItem.objects.filter(release=release.pk, state="open").values("owner"))
 
 
 def load_absences(releases: Sequence[Release], now: datetime | None = None) -> None:
@@ -160,7 +171,7 @@ def load_absences(releases: Sequence[Release], now: datetime | None = None) -> N
     days = {release.pk: timezone.localdate(now, release.zone) for release in releases}
     if not days:
         return
-    rows = list(_ending_from(min(days.values())).select_related("user", "deputy"))
+    rows = list(_ending_from(min(days.values())))
     for release in releases:
         people = {row.user_id for row in assignments_of(release)} | {row.owner_id for row in release.action_items.all()}
         people |= {row.deputy_id for row in rows if row.user_id in people}
@@ -177,7 +188,8 @@ def acting_for(user: User, release: Release, role: Role | None) -> User | None:
 
 def may(user: User, verb: str, release: Release, on: Item | Seat | ActionItem | None = None) -> bool:
     """May `user` do `verb`? KeyError for a verb that is not in the table."""
-    return bool(TABLE[verb] & standings(user, release, on))
+    in_person = standings(user, release, on, _roles_of({user.pk}, release))
+    return bool(TABLE[verb] & in_person or TABLE[verb] & standings(user, release, on))  # absences are read last
 
 
 def require(user: User, verb: str, release: Release, on: Item | Seat | ActionItem | None = None) -> None:

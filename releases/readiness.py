@@ -38,12 +38,20 @@ def load(release: Release) -> Release:
     """Fetch what gates and pages read, in six queries or fewer; what is loaded already is not read again."""
     prefetch_related_objects(
         [release],
-        "coordinator",
-        Prefetch("holds", Hold.objects.select_related("by")),
         "phases",
         Prefetch("phases__items", Item.objects.select_related("role", "state_by")),
-        Prefetch("assignments", Assignment.objects.select_related("role", "user")),
         Prefetch("seats", Seat.objects.select_related("role")),
+    )
+    return load_people(release)
+
+
+def load_people(release: Release) -> Release:
+    """Fetch who has to do with `release`, and whether its clock is stopped; what is loaded already stays."""
+    prefetch_related_objects(
+        [release],
+        "coordinator",
+        Prefetch("holds", Hold.objects.select_related("by")),
+        Prefetch("assignments", Assignment.objects.select_related("role", "user")),
         Prefetch("action_items", ActionItem.objects.select_related("owner")),
     )
     return release

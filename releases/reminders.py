@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from django.db.models import Exists, OuterRef, Q, prefetch_related_objects
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from checklists.tminus import Anchor, Offset, due_at
-from releases import duty
+from releases import duty, readiness
 from releases.models import (
     BEFORE_START,
     OPTIONAL,
@@ -251,7 +251,7 @@ def _may_see(person: User, release: Release) -> bool:
 
 def outdated(row: Reminder, release: Release, now: datetime | None = None) -> Refusal | None:
     """Has the plan this row came from gone: another schedule, another state, a stopped clock, another holder?"""
-    prefetch_related_objects([release], "holds", "action_items__owner")
+    readiness.load_people(release)
     if row.schedule_version != release.schedule_version:
         return STATE.SUPERSEDED, "the release moved"
     if release.status not in BEFORE_START:
@@ -279,9 +279,10 @@ def _away(row: Reminder, release: Release, now: datetime | None) -> Refusal | No
 def _mark_refusal(row: Reminder, release: Release) -> Refusal | None:
     others = Reminder.objects.filter(kind=row.kind, release=release, recipient=row.recipient_id).exclude(pk=row.pk)
     gone_out = others.filter(state__in=(STATE.SENT, STATE.SENDING), resend_of=None)
-    if gone_out.filter(schedule_version=row.schedule_version, rank__gt=row.rank).exists():
+    known = list(gone_out.values_list("schedule_version", "rank", "mark"))
+    if any(version == row.schedule_version and rank > row.rank for version, rank, _ in known):
         return STATE.SUPERSEDED, "a later mark has gone out"
-    if row.due_at <= row.created_at and gone_out.filter(mark=row.mark).exists():
+    if row.due_at <= row.created_at and any(mark == row.mark for _, _, mark in known):
         return STATE.SUPERSEDED, "had gone out before the release moved"
     return None
 
@@ -330,7 +331,9 @@ def trouble(release: Release) -> QuerySet[Reminder]:
 
 def beat(now: datetime, failed: list[str] | None = None) -> None:
     """Note that a driver looked, and which of its steps failed; every page shows the age of this."""
-    Heartbeat.objects.update_or_create(name="reminders", defaults={"at": now, "data": {"failed": failed or []}})
+    noted = {"at": now, "data": {"failed": failed or []}}
+    if not Heartbeat.objects.filter(name="reminders").update(**noted):
+        Heartbeat.objects.update_or_create(name="reminders", defaults=noted)
 
 
 def scheduler_age(now: datetime) -> timedelta | None:

@@ -67,6 +67,14 @@ def notes(release: Release) -> dict[int | None, list[Note]]:
     return known
 
 
+def _held(release: Release, reader: User) -> frozenset[str]:
+    """The roles `reader` holds, asked once for all rows."""
+    known: dict[int, frozenset[str]] = release.__dict__.setdefault("_held", {})
+    if reader.pk not in known:
+        known[reader.pk] = permissions.roles_held(reader, release)
+    return known[reader.pk]
+
+
 def called(release: Release, person: User) -> str:
     """What `person` is called on the pages of `release`: the first name, or the whole where two share it."""
     first = person.get_short_name()
@@ -166,7 +174,7 @@ class Row:
 
     @cached_property
     def standings(self) -> frozenset[Standing]:
-        return permissions.standings(self.reader, self.release, self.item)
+        return permissions.standings(self.reader, self.release, self.item, _held(self.release, self.reader))
 
     def may(self, verb: str) -> bool:
         return bool(permissions.TABLE[verb] & self.standings)

@@ -6,8 +6,9 @@ import logging
 
 from celery import shared_task
 from django.db import transaction
+from django.utils import timezone
 
-from releases import ledger
+from releases import health, ledger
 
 log = logging.getLogger(__name__)
 
@@ -16,6 +17,12 @@ log = logging.getLogger(__name__)
 def tick() -> None:
     """Plan and send what the ledger owes. Safe to run any number of times, side by side."""
     ledger.tick()
+
+
+@shared_task(ignore_result=True)
+def canary() -> None:
+    """Beat sends it each minute: whoever takes it shows that work goes all the way from beat to a worker."""
+    health.note_worker(timezone.now())
 
 
 def look_on_commit() -> None:

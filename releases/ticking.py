@@ -245,6 +245,8 @@ def _by_people(item: Item) -> None:
 
 def _acted_for(item: Item, by: User, on_behalf: str) -> str:
     """Whose duty `by` does here, as text for the record: "" for their own."""
+    if by in holders(item.release, item.role):
+        return ""
     stands_in_for = permissions.acting_for(by, item.release, item.role)
     if stands_in_for:
         return stands_in_for.name

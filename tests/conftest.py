@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.conf import settings
 from django.core.cache import cache
-from django.db import connection
+from django.db import connection, transaction
 from django.test import TransactionTestCase
 
 from releases.models.guard import lift_guards
@@ -46,6 +46,17 @@ def _flush_lifts_the_guards() -> Iterator[None]:
     TransactionTestCase._fixture_teardown = teardown  # type: ignore[attr-defined]
     yield
     TransactionTestCase._fixture_teardown = original  # type: ignore[attr-defined]
+
+
+@pytest.fixture(scope="module")
+def kept(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """For fixtures of a module: rows that take long to make and that all its tests begin with.
+
+    They stand in a transaction around those of the tests, so what a test does to them is undone with the test.
+    """
+    with django_db_blocker.unblock(), transaction.atomic():
+        yield
+        transaction.set_rollback(True)
 
 
 # A running server

@@ -22,6 +22,7 @@ BOTH_DATABASES = (
     "tests/flows/",
     "tests/checklists/test_commands.py",  # the rest of checklists is text, or pages over these two
     "tests/checklists/test_editing.py",
+    "tests/reliability/test_simulation.py",
     "tests/test_stage.py",
 )
 
@@ -34,7 +35,18 @@ SETTINGS = {
     "TIME_ZONE": "UTC",
 }
 PRODUCTION = {"EMAIL_URL": "smtp+plain://127.0.0.1:1"}
-CLEARED = ("DEBUG", "BEHIND_PROXY", "EMAIL_URL", "OIDC_URL", "HOST", "PORT", "LOG_LEVEL", "DATABASE_STATEMENT_TIMEOUT")
+CLEARED = (
+    "DEBUG",
+    "BEHIND_PROXY",
+    "EMAIL_URL",
+    "OIDC_URL",
+    "HOST",
+    "PORT",
+    "LOG_LEVEL",
+    "LOG_FORMAT",
+    "METRICS_TOKEN",
+    "DATABASE_STATEMENT_TIMEOUT",
+)
 
 _until_the_end = ExitStack()
 _connect = socket.socket.connect

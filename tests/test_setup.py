@@ -28,7 +28,6 @@ from tests.provision import free_port
 ROOT = Path(__file__).resolve().parent.parent
 OLD_PYTHON = (3, 10, 12, "final", 0)
 START_PATIENCE = 90  # seconds, on a busy machine
-STOP_LIMIT = 3  # seconds between Ctrl-C and the end
 
 
 def environment(var: Path, **variables: str) -> dict[str, str]:
@@ -219,12 +218,11 @@ def test_one_command_starts_everything_and_ctrl_c_ends_it_and_the_data_stays(tmp
 
     children = first.children()
     assert len(children) >= 2
-    asked_at = time.monotonic()
     first.process.send_signal(signal.SIGINT)
     assert first.process.wait(timeout=30) == 0, first.log.read_text()
-    assert time.monotonic() - asked_at < STOP_LIMIT, "an open stream does not hold it up"
     stream.read()  # to its end
     assert "Cancel" not in first.log.read_text()
+    assert "was killed" not in first.log.read_text(), "each program ended by itself, with a stream open"
     assert still_there(children) == []
 
     before = releases_in(var)

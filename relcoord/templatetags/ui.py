@@ -166,10 +166,11 @@ def when(moment: datetime | None, zone: str | ZoneInfo | None = None, short: boo
     if not moment:
         return ""
     here = timezone.localtime(moment)
-    others = [_said(_in(moment, zone), "D j M H:i")] if zone else []
-    others.append(_said(moment.astimezone(UTC), "D j M H:i"))
-    title = " · ".join(dict.fromkeys(text for text in [local(moment), *others] if short or text != local(moment)))
-    text = local_short(moment) if short else local(moment)
+    full = _said(here, "D j M H:i")
+    places = ([_in(moment, zone)] if zone else []) + [moment.astimezone(UTC)]
+    others = [_said(place, "D j M H:i") for place in places if place.tzinfo != here.tzinfo]
+    title = " · ".join(dict.fromkeys(text for text in [full, *others] if short or text != full))
+    text = local_short(moment) if short else full
     return format_html('<time datetime="{}" title="{}">{}</time>', here.isoformat(), title, text)
 
 

@@ -3,7 +3,7 @@
 from releases.models.event import Event
 from releases.models.gonogo import ActionItem, Ballot, Call, Choice, Decision, Override, Poll, Seat
 from releases.models.item import SETTLED, TICKABLE, Evidence, Item, Note, State, Verdict, Watch
-from releases.models.people import Assignment, Delegation, Invitation, assignments_of, holders
+from releases.models.people import Assignment, CalendarFeed, Delegation, Invitation, assignments_of, holders
 from releases.models.release import (
     BEFORE_START,
     COORDINATOR,
@@ -39,6 +39,7 @@ __all__ = [
     "ActionItem",
     "Assignment",
     "Ballot",
+    "CalendarFeed",
     "Call",
     "Choice",
     "Decision",

@@ -72,7 +72,17 @@ class Work:
 
 
 def work_of(user: User, now: datetime) -> Work:
-    """What `user` has to do, grouped by time; deputies see what they stand in for."""
+    """What `user` has to do, grouped by time, and what they did today; deputies see what they stand in for."""
+    work = _open_work(user, now)
+    for group in (work.now, work.next, work.later):
+        group.sort(key=lambda task: (not task.late, task.due_at or task.release.window_end, task.release.t_zero))
+    today = timezone.localtime(now).replace(hour=0, minute=0, second=0, microsecond=0)
+    settled = Item.objects.filter(state_by=user, state_at__gte=today).exclude(state__in=(State.OPEN, State.BLOCKED))
+    work.done = list(settled.select_related("phase__release").order_by("-state_at")[:20])
+    return work
+
+
+def _open_work(user: User, now: datetime) -> Work:
     absent = Delegation.objects.filter(deputy=user).on(timezone.localdate()).values("user")
     held = Assignment.objects.filter(Q(user=user.pk) | Q(user__in=absent), release=OuterRef("pk"))
     mine = Release.objects.in_flight().filter(Exists(held)).order_by("t_zero", "key")[:MOST]
@@ -80,13 +90,8 @@ def work_of(user: User, now: datetime) -> Work:
     work = Work(asked=[ask for ask in asks(rows, user) if not ask.about_items])
     for row in rows:
         _sort(row, user, work)
-    for group in (work.now, work.next, work.later):
-        group.sort(key=lambda task: (not task.late, task.due_at or task.release.window_end, task.release.t_zero))
     actions = ActionItem.objects.filter(owner=user, state=ActionItem.State.OPEN).select_related("release")
     work.actions = list(actions.order_by("due_at"))
-    today = timezone.localtime(now).replace(hour=0, minute=0, second=0, microsecond=0)
-    settled = Item.objects.filter(state_by=user, state_at__gte=today).exclude(state__in=(State.OPEN, State.BLOCKED))
-    work.done = list(settled.select_related("phase__release").order_by("-state_at")[:20])
     return work
 
 
@@ -122,7 +127,7 @@ def badge(user: User) -> int:
     """How many things are asked of `user` or open for them now; a minute old at most."""
     known: int | None = cache.get(badge_key(user))
     if known is None:
-        known = work_of(user, timezone.now()).count
+        known = _open_work(user, timezone.now()).count
         cache.set(badge_key(user), known, BADGE)
     return known
 

@@ -16,10 +16,11 @@ from django.utils.formats import date_format
 
 from relcoord.lib.htmx import HtmxRequest, say
 from relcoord.models import User
-from releases import duty, ledger, optout, permissions, reminders, tasks
+from releases import duty, health, ledger, optout, permissions, reminders, tasks
 from releases.models import Release, Reminder, assignments_of
 from releases.views.base import acts, shows, to, who
 from releases.views.frame import frame
+from releases.views.shell import heartbeats
 
 STATE = Reminder.State
 VOID = (STATE.SUPERSEDED, STATE.CANCELLED)  # of an older plan: shown when asked for
@@ -33,6 +34,7 @@ def reminders_page(request: HtmxRequest, release: Release) -> HttpResponse:
     now, rows = timezone.now(), Reminder.objects.filter(release=release)
     chosen = Chosen.of(request.GET)
     found = list(chosen.among(rows).select_related("recipient").order_by("-due_at", "pk")[: MOST + 1])
+    may_send = permissions.may(who(request), "send_now", release)
     context = frame(request, release, "reminders") | {
         "grid": Grid.of(release, rows, now),
         "groups": list(by_day(found[:MOST], release)),
@@ -44,7 +46,9 @@ def reminders_page(request: HtmxRequest, release: Release) -> HttpResponse:
         "opted_out": optout.of_release(release),
         "server": reminders.server_trouble(),
         "next": reminders.next_for(release),
-        "may_send": permissions.may(who(request), "send_now", release),
+        "may_send": may_send,
+        # Staff read it on every page.
+        "silent": health.silent_since(heartbeats(), now) if may_send and not who(request).is_staff else None,
         "resendable": RESENDABLE,
     }
     return render(request, "releases/reminders.html", context)

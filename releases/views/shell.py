@@ -12,13 +12,15 @@ from datetime import datetime
 from django.core.cache import cache
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
+from django.utils.functional import cached_property
 
-from releases.models import Heartbeat, Release
+from releases import health
+from releases.models import Release
 from releases.views.base import who
 from releases.views.mywork import badge, badge_key
 
 KEPT = 60  # seconds the ribbon's words are kept
-AGE = 10  # seconds the age of the last tick is kept
+AGE = 10  # seconds the heartbeats are kept
 
 
 class Shell:
@@ -30,9 +32,20 @@ class Shell:
     def mine(self) -> int:
         return badge(who(self.request))
 
+    @cached_property
+    def beats(self) -> dict[str, datetime]:
+        return heartbeats()
+
     @property
     def scheduler_age(self) -> int | None:
-        return scheduler_age()
+        return age(self.beats.get("reminders"))
+
+    def worker_age(self) -> int | None:
+        return age(self.beats.get(health.CANARY))
+
+    def silent_since(self) -> datetime | None:
+        """For staff, who can do something about it, on every page; coordinators read it with their reminders."""
+        return health.silent_since(self.beats, timezone.now()) if who(self.request).is_staff else None
 
     @property
     def ribbon(self) -> str:
@@ -55,12 +68,17 @@ class ShellMiddleware:
         return response
 
 
-def scheduler_age() -> int | None:
-    """Seconds since a driver last ticked; None before the first tick."""
-    at: datetime | None = cache.get("heartbeat")
-    if at is None:
-        at = Heartbeat.objects.filter(name="reminders").values_list("at", flat=True).first()
-        cache.set("heartbeat", at, AGE)
+def heartbeats() -> dict[str, datetime]:
+    """When a driver last looked at the ledger ("reminders"), and when a worker last answered ("worker")."""
+    known: dict[str, datetime] | None = cache.get("heartbeat")
+    if known is None:
+        known = {name: row.at for name, row in health.heartbeats().items()}
+        cache.set("heartbeat", known, AGE)
+    return known
+
+
+def age(at: datetime | None) -> int | None:
+    """Whole seconds since `at`; None when there never was one."""
     return int((timezone.now() - at).total_seconds()) if at else None
 
 

@@ -96,9 +96,9 @@ def test_500_rewritten_items_are_told_in_good_time():
 
     old = plan(*(f"Old item number {n}" for n in range(500)))
     new = plan(*(f"New thing {n} to do" for n in range(500)))
-    start = time.perf_counter()
+    start = time.process_time()
     assert len(diff(old, new).changes) == 1000
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
 
 
 def test_500_long_texts_that_repeat_themselves_are_woven_in_good_time():
@@ -107,14 +107,14 @@ def test_500_long_texts_that_repeat_themselves_are_woven_in_good_time():
     text = "What good looks like. " * 44
     old = Blueprint("P", phases=(PhasePlan("A", items=tuple(ItemPlan(f"Item {n}", text) for n in range(500))),))
     bad = tuple(replace(item, guidance=text.replace("good", "bad")) for item in old.items)
-    start = time.perf_counter()
+    start = time.process_time()
     details = [
         d.words
         for change in diff(old, replace(old, phases=(PhasePlan("A", items=bad),))).changes
         for d in change.details
     ]
     assert len(details) == 500
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
 
 
 words = st.sampled_from(["deploy", "run tests", "Run tests", "watch", "tell", "", "roll back now"])

@@ -152,7 +152,7 @@ def test_it_asks_as_much_for_two_releases_as_for_twenty(cast: Cast, ada: Client)
 
     two()
     statements()
-    cache.set("heartbeat", timezone.now(), 600)
+    cache.set("heartbeat", {"reminders": timezone.now()}, 600)
     few = statements()
     for _ in range(9):
         two()

@@ -46,9 +46,14 @@ from tests.factories import (
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def closed():
+@pytest.fixture(scope="module")
+def closed_once(kept):
     return bring_to(ReleaseFactory(), Status.CLOSED)
+
+
+@pytest.fixture
+def closed(closed_once):
+    return fresh(closed_once)
 
 
 def tamper(release, sequence, **fields):

@@ -264,7 +264,7 @@ def test_planning_for_the_absent_asks_no_more_however_many_releases(release: Rel
     ledger.tick(now + 2 * MINUTE)
     with CaptureQueriesContext(connection) as four_releases:
         ledger.tick(now + 3 * MINUTE)
-    assert len(four_releases) == len(one_release) <= 33
+    assert len(four_releases) == len(one_release) <= 26
 
 
 def test_recipients_today_are_those_who_are_there(release: Release, cast: Cast) -> None:

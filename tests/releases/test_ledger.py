@@ -340,7 +340,7 @@ def test_a_ledger_with_nothing_to_do_costs_few_statements_however_many_releases(
     now = timezone.now()
     ledger.tick(now)
     Reminder.objects.filter(kind="assigned").delete()
-    with django_assert_max_num_queries(24):
+    with django_assert_max_num_queries(17):
         ledger.tick(now + SECOND)
 
 

@@ -1,17 +1,26 @@
 """The programs of docker-compose.yml, started for real against PostgreSQL and Redis."""
 
+import json
 import os
+import signal
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
+from django.db.models import F
+from django.test import Client
+from kombu import Connection
 
+from releases import tasks
+from releases.models import Heartbeat
 from tests.provision import free_port
 
 pytestmark = pytest.mark.postgres
@@ -36,6 +45,11 @@ class Program:
 
     def output(self) -> str:
         return self._log.read_text()
+
+    def lines(self) -> list[dict[str, Any]]:
+        """What it wrote, each line one JSON object; Celery prints its farewell past every log."""
+        farewell = "worker: Warm shutdown"
+        return [json.loads(line) for line in self.output().splitlines() if line and not line.startswith(farewell)]
 
     def wait_until(self, reached: Callable[[], bool], what: str) -> None:
         end = time.monotonic() + PATIENCE
@@ -95,7 +109,35 @@ def test_the_web_server_answers_with_static_files_named_by_their_content(
     assert all(get(url + sheet)[0] == 200 for sheet in sheets)
     assert all(len(Path(sheet).name.split(".")) == 3 for sheet in sheets), "name.hash.css"
     assert get(f"{url}/accounts/nothing-is-here/")[0] == 404
+
+    probe = urllib.request.Request(f"{url}/livez", headers={"Host": "10.0.0.7", "X-Request-ID": "from-the-edge"})
+    with urllib.request.urlopen(probe, timeout=5) as answer:
+        assert (answer.read(), answer.headers["X-Request-ID"]) == (b"ok\n", "from-the-edge")
     assert web.stop() == 0
+    lines = web.lines()
+    assert {line["logger"] for line in lines} >= {"gunicorn.error", "relcoord.access"}
+    missing = [line for line in lines if line.get("path") == "/accounts/nothing-is-here/"]
+    assert [(line["status"], len(line["request_id"])) for line in missing] == [(404, 32)]
+
+
+def test_the_doctor_says_what_is_broken_and_ends_with_1(service_environment: dict[str, str]) -> None:
+    dead = f"127.0.0.1:{free_port()}"
+    broken = {"DATABASE_URL": f"postgresql://relcoord:hunter2@{dead}/relcoord", "EMAIL_URL": f"smtp+plain://{dead}"}
+    done = subprocess.run(
+        [sys.executable, "manage.py", "doctor"],
+        cwd=ROOT,
+        env=service_environment | broken,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (1, "CommandError: 2 checks fail.\n")
+    lines = {line.split(": ")[0].split(maxsplit=1)[1]: line for line in done.stdout.splitlines()}
+    assert {name for name, line in lines.items() if line.startswith("FAIL")} == {"database", "mail server"}
+    assert lines["database"].endswith("Start it, and check DATABASE_URL: host, port, name, password.")
+    assert lines["queue"].startswith("ok   queue: Redis answers")
+    assert "hunter2" not in done.stdout
 
 
 AWAY_FOR_AN_HOUR = """
@@ -110,16 +152,38 @@ scheduler.close()
 """
 
 
-def test_a_beat_that_comes_back_ticks_at_once_and_a_worker_takes_it_from_redis(
+def ready() -> tuple[int, list[str]]:
+    """/readyz: its status, and what fails."""
+    answer = Client().get("/readyz")
+    return answer.status_code, [name for name, check in answer.json()["checks"].items() if check["state"] == "fail"]
+
+
+def test_a_beat_that_comes_back_ticks_at_once_and_a_worker_takes_it_from_redis_until_it_is_deaf(
     start: Callable[..., Program], tmp_path: Path, service_environment: dict[str, str]
 ) -> None:
     schedule = str(tmp_path / "schedule")
     subprocess.run([sys.executable, "-c", AWAY_FOR_AN_HOUR, schedule], cwd=ROOT, env=service_environment, check=True)
-    worker = start("celery", "--app", "relcoord", "worker", "--loglevel", "INFO", "--concurrency", "1")
-    beat = start("celery", "--app", "relcoord", "beat", "--loglevel", "INFO", "--pidfile=", "--schedule", schedule)
+    worker = start("celery", "--app", "relcoord", "--quiet", "worker", "--loglevel", "INFO", "--concurrency", "1")
+    beat = start(
+        "celery", "--app", "relcoord", "--quiet", "beat", "--loglevel", "INFO", "--pidfile=", "--schedule", schedule
+    )
     worker.wait_until(lambda: "Task releases.tasks.tick" in worker.output(), "the first tick")
     worker.wait_until(lambda: "succeeded in" in worker.output() or "raised" in worker.output(), "the end of the tick")
     assert "succeeded in" in worker.output(), worker.output()
+    worker.wait_until(lambda: ready() == (200, []), "a look at the ledger and the answer to beat's canary")
+
+    worker.process.send_signal(signal.SIGSTOP)  # it runs, is connected, and takes nothing
+    try:
+        with Connection(os.environ["REDIS_URL"]) as broker:
+            tasks.canary.apply_async(connection=broker, expires=50)
+        Heartbeat.objects.filter(name="worker").update(at=F("at") - timedelta(seconds=120))  # as two minutes would
+        assert ready() == (503, ["worker"])
+    finally:
+        worker.process.send_signal(signal.SIGCONT)
+    worker.wait_until(lambda: ready() == (200, []), "the answer of a worker that hears again")
+
     assert beat.stop() == 0
     assert worker.stop() == 0
+    assert {"releases.tasks.tick", "releases.tasks.canary"} <= {line.get("task") for line in worker.lines()}
+    assert {line["logger"] for line in beat.lines()} >= {"celery.beat"}
     assert redis.Redis.from_url(os.environ["REDIS_URL"]).llen("celery") == 0
