@@ -6,7 +6,7 @@ import logging
 import re
 from collections.abc import Mapping
 
-CARRIES_A_TOKEN = re.compile(r"(/(?:unsubscribe|welcome|cal)/)[^/\s?\"']+")
+CARRIES_A_TOKEN = re.compile(r"(/(?:unsubscribe|welcome|cal)/|[?&]ticket=)[^/\s?&\"']+")
 WRITE_ADDRESSES = ("django.request", "django.security.csrf", "django.server", "gunicorn.access", "uvicorn.access")
 
 

@@ -17,6 +17,8 @@ from relcoord.lib.masking import WRITE_ADDRESSES, MaskTokens, mask_tokens, maske
         ("/welcome/abc/?next=/", "/welcome/***/?next=/"),
         ("/cal/abc-D_1.ics", "/cal/***"),
         ("/settings/calendar/", "/settings/calendar/"),
+        ("GET /live/stream?ticket=W1%3Aab HTTP/1.1", "GET /live/stream?ticket=*** HTTP/1.1"),
+        ("/live/stream?a=1&ticket=W1&b=2", "/live/stream?a=1&ticket=***&b=2"),
         ("/r/PAY-4.2/", "/r/PAY-4.2/"),
         ("/welcome/", "/welcome/"),
     ],
