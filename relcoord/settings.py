@@ -12,6 +12,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import django_stubs_ext
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from relcoord import embedded
 from relcoord.env import Environment
@@ -127,7 +129,8 @@ if not EMBEDDED:
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 REDIS_URL = env.redis("REDIS_URL", default="" if EMBEDDED else None)
-SHORT = {"socket_connect_timeout": 1, "socket_timeout": 1}  # seconds
+# Seconds; and one more try at once, for a connection that a restart of Redis has cut, where the library would wait.
+SHORT = {"socket_connect_timeout": 1, "socket_timeout": 1, "retry": Retry(NoBackoff(), 1)}
 CACHES: dict[str, dict[str, Any]] = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 if REDIS_URL:
     CACHES = {

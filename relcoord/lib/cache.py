@@ -12,12 +12,17 @@ from django.core.cache.backends.redis import RedisCache
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 REST = 5.0  # seconds in which one that did not answer is not asked again, so that no page waits for it time and again
-_silent_since: float | None = None  # on this process's monotonic clock
+
+
+class Silence:
+    """Since when this process got no answer, on its monotonic clock; None when the last one came."""
+
+    since: float | None = None
 
 
 def is_away() -> bool:
     """Did the cache not answer when it was last asked, a moment ago?"""
-    return _silent_since is not None and time.monotonic() - _silent_since < REST
+    return Silence.since is not None and time.monotonic() - Silence.since < REST
 
 
 class ForgivingRedisCache(RedisCache):
@@ -66,14 +71,13 @@ class SessionCache(ForgivingRedisCache):
 
 
 def _or(fallback: T, ask: Callable[[], T], *, always: bool = False) -> T:
-    global _silent_since
     if is_away() and not always:
         return fallback
     try:
         answer = ask()
     except (redis.ConnectionError, redis.TimeoutError) as error:
         log.warning("the cache is away: %s", error)
-        _silent_since = time.monotonic()
+        Silence.since = time.monotonic()
         return fallback
-    _silent_since = None
+    Silence.since = None
     return answer
