@@ -272,7 +272,8 @@ if env.flag("BEHIND_PROXY", default=False):  # only where a proxy sets this head
 
 # What operators see
 
-LOG_LEVEL = env.text("LOG_LEVEL", default="WARNING" if EMBEDDED else "INFO").upper()
+LEVELS = ("debug", "info", "warning", "error")
+LOG_LEVEL = env.choice("LOG_LEVEL", *LEVELS, default="warning" if EMBEDDED else "info").upper()
 LOG_FORMAT = env.choice("LOG_FORMAT", "json", "text", default="text" if EMBEDDED or DEBUG else "json")
 LOGGING = logs.configuration(LOG_FORMAT, LOG_LEVEL)
 # Who may read /metrics; nobody without it.

@@ -52,3 +52,8 @@ def test_every_variable_is_in_the_example() -> None:
     asked |= set(re.findall(r"\{\$(\w+)", (ROOT / "Caddyfile").read_text()))
     example = (ROOT / ".env.example").read_text()
     assert {name for name in asked if not re.search(rf"^(# )?{name}=", example, re.MULTILINE)} == set()
+
+
+def test_the_image_holds_what_its_programs_read() -> None:
+    kept = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    assert kept >= {"manage.py", "gunicorn.conf.py", "relcoord", "checklists", "releases", "templates", "static"}

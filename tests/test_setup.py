@@ -19,6 +19,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from django.core.exceptions import ImproperlyConfigured
 from django.core import signing
 
 from relcoord.lib import tickets
@@ -93,6 +94,41 @@ def test_production_does_not_start_without(missing: str, tmp_path: Path) -> None
     done = manage("check", VAR_DIR=str(tmp_path), **given)
     assert done.returncode == 1
     assert done.stderr.startswith(f"relcoord cannot start: {missing}")
+
+
+WEAK = {
+    "DATABASE_URL": ["mysql://relcoord@db/relcoord", "postgresql://relcoord@db"],
+    "REDIS_URL": ["http://redis"],
+    "SECRET_KEY": ["short", "a" * 60, "change me " * 8],
+    "SITE_URL": ["releases.example.com", "http://releases.example.com", "https://example.com/releases"],
+    "EMAIL_URL": ["mail.example.com"],
+    "METRICS_TOKEN": ["guess"],
+    "DATABASE_STATEMENT_TIMEOUT": ["soon", "-1"],
+    "TIME_ZONE": ["Mars/Base"],
+    "LOG_FORMAT": ["xml"],
+    "LOG_LEVEL": ["LOUD"],
+    "BEHIND_PROXY": ["perhaps"],
+    "DEBUG": ["perhaps"],
+    "DEMO": ["perhaps"],
+    "PORT": ["99999"],
+    "OIDC_CLIENT_ID": [""],
+    "OIDC_SECRET": [""],
+}
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in WEAK.items() for value in values])
+def test_a_weak_setting_stops_the_start_and_is_named(
+    name: str, value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for known in settings_variables():
+        monkeypatch.delenv(known, raising=False)
+    company = {"OIDC_URL": "https://login.example.com", "OIDC_CLIENT_ID": "relcoord", "OIDC_SECRET": "hidden"}
+    for known, given in (PRODUCTION | company | {"VAR_DIR": str(tmp_path), name: value}).items():
+        monkeypatch.setenv(known, given)
+    with pytest.raises(ImproperlyConfigured, match=f"^{name}"):
+        runpy.run_path(str(ROOT / "relcoord" / "settings.py"))
+    monkeypatch.setenv(name, (PRODUCTION | company).get(name, ""))
+    runpy.run_path(str(ROOT / "relcoord" / "settings.py"))
 
 
 def test_the_embedded_secret_key_is_made_once_and_is_nobody_elses(tmp_path: Path) -> None:
@@ -282,7 +318,7 @@ def settings_variables() -> set[str]:
 def test_every_setting_is_in_the_example_file() -> None:
     named = set(re.findall(r"^(?:# )?([A-Z_]+)=", (ROOT / ".env.example").read_text(), flags=re.MULTILINE))
     assert settings_variables() <= named
-    assert named - settings_variables() == {"POSTGRES_PASSWORD"}, "no name that nothing reads"
+    assert named - settings_variables() == {"POSTGRES_PASSWORD", "RELCOORD_VERSION"}, "no name that nothing reads"
 
 
 def test_every_setting_is_in_the_readme_s_table() -> None:
