@@ -19,8 +19,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from django.core.exceptions import ImproperlyConfigured
 from django.core import signing
+from django.core.exceptions import ImproperlyConfigured
 
 from relcoord.lib import tickets
 from tests.checks import PRODUCTION, postponed_calls
