@@ -6,6 +6,7 @@ import io
 import json
 import zipfile
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from django.utils import timezone
 from releases import backup, ledger, workflow
 from releases.models import Event, Item, Reminder
 from releases.models.guard import guards_stand, lift_guards, put_back_guards
-from tests.factories import ReleaseFactory
+from tests.factories import ReleaseFactory, window
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -129,16 +130,18 @@ def test_a_backup_is_kept_whole_or_refused_in_a_sentence_and_replaces_only_when_
 
 def test_after_a_restore_nothing_leaves_that_may_have_left_before(mailoutbox: list[Any]) -> None:
     release = ReleaseFactory()
-    now = timezone.now()
-    ledger.plan(now)
+    ledger.plan(timezone.now())
     workflow.hold(release, "incident elsewhere", by=release.coordinator)
     on_its_way, due, *_ = release.reminders.filter(kind="held")
-    ledger.claim(on_its_way.pk, now)
-    unplanned = ReleaseFactory()  # the old site planned and sent its marks after the backup
+    assert ledger.claim(on_its_way.pk, timezone.now()) is not None
+    unplanned = ReleaseFactory(
+        window=window(timedelta(days=2))
+    )  # the old site planned and sent its marks after the backup
     stream = io.BytesIO()
     backup.take(stream)
 
     outcome = backup.restore(stream, replace=True)
+    Reminder.objects.filter(state="sending").update(lease_until=timezone.now())  # as two minutes later
     assert ledger.tick() == 0
     assert mailoutbox == []
     held = Reminder.objects.filter(state="suppressed", reason__startswith="restored from a backup of ")
