@@ -21,7 +21,7 @@ from releases.models.release import (
     Status,
     Submission,
 )
-from releases.models.reminder import OPTIONAL, STILL_NEWS, OptOut, Reminder
+from releases.models.reminder import OPTIONAL, STILL_NEWS, OptOut, Planning, Reminder
 from releases.models.rollback import Part, Path, Rollback, RollbackStep, Severity
 
 __all__ = [
@@ -57,6 +57,7 @@ __all__ = [
     "Path",
     "Phase",
     "PhaseMoments",
+    "Planning",
     "Poll",
     "Product",
     "Release",
