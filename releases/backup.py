@@ -37,8 +37,10 @@ from releases.models import Release, Reminder
 from releases.models.guard import guards_stand, lift_guards
 
 USING: Final = DEFAULT_DB_ALIAS
-# Who is signed in and what is at work now: of this moment and this machine alone.
-PASSING: Final = {"django_session", "releases_heartbeat"}
+# Who is signed in, and what planning has seen: made anew after a restore.
+EMPTIED: Final = {"django_session", "releases_planning"}
+# These, and what is at work now: of this moment and this machine alone.
+PASSING: Final = EMPTIED | {"releases_heartbeat"}
 # Migrations fill these by themselves: a database that has nothing else is empty.
 BROUGHT: Final = {"django_content_type", "auth_permission", "auth_group", "auth_group_permissions"}
 
@@ -205,8 +207,7 @@ def _make_room(*, replace: bool) -> None:
             " With --replace all of them are deleted first; make a backup before."
         )
     lift_guards(USING)
-    passing = {"django_session"}  # nobody of before stays signed in as somebody else
-    names = [*(model._meta.db_table for model in tables()), *passing]
+    names = [*EMPTIED, *(model._meta.db_table for model in tables())]
     connection = connections[USING]
     quoted = [connection.ops.quote_name(name) for name in names]
     with connection.cursor() as cursor:
