@@ -6,4 +6,9 @@ Its access log stays off: `relcoord.access` writes a line a request, with its id
 from relcoord.settings import LOGGING
 
 _as_ours = {"handlers": [], "propagate": True}
-logconfig_dict = LOGGING | {"loggers": {"gunicorn.error": _as_ours, "gunicorn.access": _as_ours}}
+_silent = {
+    "handlers": [],
+    "propagate": False,
+    "level": "CRITICAL",
+}  # with a logconfig gunicorn takes it for switched on
+logconfig_dict = LOGGING | {"loggers": {"gunicorn.error": _as_ours, "gunicorn.access": _silent}}

@@ -13,6 +13,8 @@ from typing import Any, Final
 from django.conf import settings
 from django.http import HttpRequest
 
+from relcoord.lib import cache
+
 SECTIONS: Final = {"releases:my_work": "mine", "releases:people": "people", "help": "help", "settings": "settings"}
 THEMES: Final = {"auto", "light", "dark"}
 LATE_AFTER: Final = 120  # seconds without a reminder tick
@@ -44,6 +46,7 @@ def shell(request: HttpRequest) -> dict[str, Any]:
             "scheduler_age": _wired(request, "scheduler_age"),
             "worker_age": _wired(request, "worker_age"),
             "silent_since": _wired(request, "silent_since"),
+            "slow": cache.is_away(),
             "late_after": LATE_AFTER,
             "embedded": bool(getattr(settings, "EMBEDDED", False)),
             "site_zone": settings.TIME_ZONE,

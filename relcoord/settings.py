@@ -12,6 +12,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import django_stubs_ext
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from relcoord import embedded
 from relcoord.env import Environment
@@ -118,25 +120,25 @@ if not EMBEDDED:
     # A statement that takes longer is a fault, and must not hold a lock; 0 lifts the limit (for long migrations).
     seconds = env.number("DATABASE_STATEMENT_TIMEOUT", default=5)
     given = DATABASES["default"]["OPTIONS"].pop("options", "")
-    limits = f"-c lock_timeout=2s -c statement_timeout={seconds}s {given}"
+    limits = f"-c lock_timeout=2s -c statement_timeout={seconds}s -c idle_in_transaction_session_timeout=60s {given}"
     DATABASES["default"]["OPTIONS"]["options"] = limits.strip()
     DATABASES["default"]["OPTIONS"].setdefault("connect_timeout", "5")  # seconds
+    DATABASES["default"]["OPTIONS"].setdefault("tcp_user_timeout", "10000")  # milliseconds, for a server that vanished
     DATABASES["default"]["CONN_MAX_AGE"] = 60  # seconds
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 REDIS_URL = env.redis("REDIS_URL", default="" if EMBEDDED else None)
-CACHES: dict[str, dict[str, Any]] = {
-    "default": {
-        "BACKEND": "relcoord.lib.cache.ForgivingRedisCache",
-        "LOCATION": REDIS_URL,
-        "OPTIONS": {"socket_connect_timeout": 1, "socket_timeout": 1},
+# Seconds; and one more try at once, for a connection that a restart of Redis has cut, where the library would wait.
+SHORT = {"socket_connect_timeout": 1, "socket_timeout": 1, "retry": Retry(NoBackoff(), 1)}
+CACHES: dict[str, dict[str, Any]] = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+if REDIS_URL:
+    CACHES = {
+        name: {"BACKEND": f"relcoord.lib.cache.{kind}", "LOCATION": REDIS_URL, "OPTIONS": SHORT}
+        for name, kind in {"default": "ForgivingRedisCache", "sessions": "SessionCache"}.items()
     }
-    if REDIS_URL
-    else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
-}
-if not EMBEDDED:
-    SESSION_ENGINE = "django.contrib.sessions.backends.cached_db"  # read from Redis, kept in the database
+    SESSION_ENGINE = "django.contrib.sessions.backends.cached_db"  # the database holds them, Redis is asked first
+    SESSION_CACHE_ALIAS = "sessions"
 
 # Background work: a task only says "look now"; what is owed stands in the database.
 
@@ -270,7 +272,8 @@ if env.flag("BEHIND_PROXY", default=False):  # only where a proxy sets this head
 
 # What operators see
 
-LOG_LEVEL = env.text("LOG_LEVEL", default="WARNING" if EMBEDDED else "INFO").upper()
+LEVELS = ("debug", "info", "warning", "error")
+LOG_LEVEL = env.choice("LOG_LEVEL", *LEVELS, default="warning" if EMBEDDED else "info").upper()
 LOG_FORMAT = env.choice("LOG_FORMAT", "json", "text", default="text" if EMBEDDED or DEBUG else "json")
 LOGGING = logs.configuration(LOG_FORMAT, LOG_LEVEL)
 # Who may read /metrics; nobody without it.

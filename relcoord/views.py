@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
 from email.utils import getaddresses
 
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig, TooManyFieldsSent
+from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.template import loader
 from django.template.defaultfilters import filesizeformat
 from django.utils.html import format_html
+from django.views import defaults
 from django.views.decorators.clickjacking import xframe_options_sameorigin
 from django.views.decorators.http import require_safe
 
@@ -68,6 +73,21 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
         limit = filesizeformat(settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
         return render(request, "400.html", {"too_large": True, "limit": limit}, status=413)
     return render(request, "400.html", status=400)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """500; or 503 when it is the database that is away or too busy, which passes by itself. Needs no database."""
+    if any(isinstance(fault, OperationalError | InterfaceError) for fault in _chain(sys.exc_info()[1])):
+        page = loader.get_template("503.html").render()
+        return HttpResponse(page, status=503, headers={"Retry-After": "5", "Cache-Control": "no-store"})
+    return defaults.server_error(request)
+
+
+def _chain(fault: BaseException | None) -> Iterator[BaseException]:
+    """A fault, and what it came from."""
+    while fault is not None:
+        yield fault
+        fault = fault.__cause__ or fault.__context__
 
 
 def _only_where_kept() -> None:

@@ -8,9 +8,10 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 from django.core.cache import cache
-from django.db import models
+from django.db import models, transaction
 from django.utils import timezone
 
+from relcoord.lib import broadcast
 from releases.models import Event, Release, assignments_of
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ def record(
     release.event_sequence, release.event_head = event.sequence, event.hash
     release.save(update_fields=["event_sequence", "event_head"])
     release.__dict__.setdefault("_recorded", []).append(event)
+    _tell_on_commit(release)
     return event
 
 
@@ -92,6 +94,23 @@ def _newest(release: Release) -> list[Event]:
 def _alone(event: Event) -> Event:
     """The same without the release that hangs on it, which is not to be kept."""
     return Event(**{field.attname: getattr(event, field.attname) for field in Event._meta.concrete_fields})
+
+
+class _Tell:
+    """Tells open pages how far `release` has come."""
+
+    def __init__(self, release: Release) -> None:
+        self.release = release
+
+    def __call__(self) -> None:
+        broadcast.publish(self.release.pk, self.release.event_sequence)
+
+
+def _tell_on_commit(release: Release) -> None:
+    """Once in a transaction, however many events it writes."""
+    waiting = (entry[1] for entry in transaction.get_connection().run_on_commit)
+    if not any(isinstance(act, _Tell) and act.release is release for act in waiting):
+        transaction.on_commit(_Tell(release), robust=True)
 
 
 def roles_of(release: Release, user: User) -> str:

@@ -14,10 +14,11 @@ import secrets
 import time
 from collections.abc import Callable, Set
 from datetime import datetime, timedelta
+from datetime import time as datetime_time
 from typing import TYPE_CHECKING, Any
 
 from django.core.mail import EmailMultiAlternatives
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, InterfaceError, connection, transaction
 from django.db.models import Exists, F, OuterRef, Prefetch, Q, QuerySet, prefetch_related_objects
 from django.utils import timezone
 
@@ -32,6 +33,7 @@ from releases.models import (
     Assignment,
     Delegation,
     Hold,
+    Planning,
     Poll,
     Release,
     Reminder,
@@ -50,6 +52,7 @@ LEASE = timedelta(seconds=120)
 BACK_OFF = (30, 60, 120, 240, 480, 900)  # seconds after the first, second, ... temporary failure
 STILL_FRESH = timedelta(seconds=4)  # a claim; nothing of an old plan leaves later than 5 s after its end
 LAST_TRY = timedelta(minutes=1)  # before `not_after`, when a longer wait would pass it
+LOOK_ANYWAY = timedelta(hours=1)  # at a release to which nothing happens
 BATCH = 50  # rows looked up at once; each is claimed by itself
 LONGEST_TICK = 25  # seconds; then the next tick, which also plans and frees leases, goes on
 STATE = Reminder.State
@@ -90,6 +93,7 @@ def follow_clock(now: datetime) -> int:
     told = told.exclude(kind__in=reminders.OF_THE_PLAN, resend_of=None)
     leased = Reminder.objects.filter(state=STATE.SENDING, lease_until__gt=now + LEASE)
     waiting = Reminder.objects.planned().filter(next_attempt_at__gt=now)
+    Planning.objects.forget()  # marks that seemed past may be to come
     ended = told.update(due_at=now) + leased.update(lease_until=now) + waiting.update(next_attempt_at=None)
     log.warning("the clock was set back by about %s; %d rows wait no longer", -age, ended)
     return ended
@@ -106,22 +110,67 @@ def free_leases(now: datetime) -> int:
 
 
 def plan(now: datetime) -> int:
-    """Insert the rows that live releases lack; returns how many. Two at once insert each row once."""
-    live = _live()
+    """Insert the rows that live releases lack; returns how many. Two at once insert each row once.
+
+    Only releases with a new event are looked at, and those for which time alone may have changed what is owed.
+    """
+    live = _live(_to_plan(now))
+    if not live:
+        return 0
     permissions.load_absences(live, now)
     known, own = _standing(live), escalation.with_moments_of_their_own(live)
     rows: list[Reminder] = []
+    planned: list[Release] = []
     late: list[Release] = []
     for release in live:
         try:
             rows += reminders.owed(release, now, known[release.pk])
+            planned.append(release)
             if release.pk in own or escalation.may_owe(release, now):
                 late.append(release)
-        except Exception:  # one release that cannot be planned keeps no other from it
+        except Exception:  # one release that cannot be planned keeps no other from it, and is tried again
             log.exception("the marks of %s could not be planned", release.key)
     rows += _escalations(late, now)
     Reminder.objects.bulk_create(rows, ignore_conflicts=True, batch_size=500)
+    _note_planned(planned, {release.pk for release in late}, now)
     return len(rows)
+
+
+def _to_plan(now: datetime) -> Q:
+    changed = ~Q(planning__event_sequence=F("event_sequence"))
+    return Q(planning=None) | changed | Q(planning__holds_until__lte=now)
+
+
+def _note_planned(releases: list[Release], late: Set[int], now: datetime) -> None:
+    """Leave `releases` alone for a while; not those that something happened to since they were read."""
+    first: list[Planning] = []
+    for release in releases:
+        until = _holds_until(release, now, with_items=release.pk in late)
+        before: Planning | None = getattr(release, "planning", None)
+        if before is None:
+            first.append(Planning(release=release, event_sequence=release.event_sequence, holds_until=until))
+        elif (before.event_sequence, before.holds_until) != (release.event_sequence, until):
+            same = {"event_sequence": before.event_sequence, "holds_until": before.holds_until}
+            found = Planning.objects.filter(release=release, **same)
+            found.update(event_sequence=release.event_sequence, holds_until=until)
+    Planning.objects.bulk_create(first, ignore_conflicts=True, batch_size=500)
+
+
+def _holds_until(release: Release, now: datetime, *, with_items: bool) -> datetime:
+    """Until when what is owed by `release` follows from its events: the next due moment, or the next day of an absence.
+
+    `with_items`: its items were read, because one has a moment of its own or may be overdue.
+    """
+    if with_items and escalation.late(release, now):
+        return now
+    due = [moments.due_at for moments in release.plan]
+    if with_items:
+        due += [moments.due_of(item) for moments in release.plan for item in moments.phase.items.all() if item.due]
+    ends = [now + LOOK_ANYWAY, *(moment for moment in due if moment and moment >= now)]
+    if permissions.knows_absences(release):
+        tomorrow = timezone.localtime(now, release.zone).date() + timedelta(days=1)
+        ends.append(datetime.combine(tomorrow, datetime_time.min, tzinfo=release.zone))
+    return min(ends)
 
 
 def _escalations(releases: list[Release], now: datetime) -> list[Reminder]:
@@ -150,11 +199,11 @@ def _told(releases: list[Release]) -> dict[int, escalation.Told]:
     return found
 
 
-def _live(**only: object) -> list[Release]:
+def _live(only: Q) -> list[Release]:
     """The releases that may owe mails, with what says which; polls and seats only where a poll is open."""
     live = list(
-        Release.objects.filter(status__in=(*BEFORE_START, *escalation.RUNNING), **only)
-        .select_related("coordinator", "template_version")
+        Release.objects.filter(only, status__in=(*BEFORE_START, *escalation.RUNNING))
+        .select_related("coordinator", "template_version", "planning")
         .prefetch_related(
             "phases",
             "holds",
@@ -226,7 +275,7 @@ def _retire_the_absent(rows: QuerySet[Reminder], now: datetime) -> int:
     Which day that is depends on each release's zone, so it is looked at here; only what ends is locked.
     """
     found = list(rows.select_related("recipient"))
-    releases = {release.pk: release for release in _live(pk__in={row.release_id for row in found})}
+    releases = {release.pk: release for release in _live(Q(pk__in={row.release_id for row in found}))}
     permissions.load_absences(list(releases.values()), now)
     known = ((row, releases[row.release_id]) for row in found if row.release_id in releases)
     ended = [row.pk for row, release in known if reminders.outdated(row, release, now)]
@@ -261,7 +310,7 @@ def _end_if_outdated(pk: int, now: datetime) -> int:
 
 def miss(now: datetime) -> int:
     """Rows past their time become missed, each with an event; returns how many. Never while the clock is stopped."""
-    late = Reminder.objects.planned().filter(not_after__lte=now).order_by("not_after", "pk")
+    late = Reminder.objects.planned().filter(not_after__lte=now, due_at__lt=now).order_by("not_after", "pk")
     return sum(_miss(pk, now) for pk in list(late.values_list("pk", flat=True)[:500]))
 
 
@@ -302,6 +351,8 @@ def _locked(pk: int) -> Reminder | None:
 
 
 def _end_planned(row: Reminder, state: str, reason: str) -> int:
+    if state == STATE.CANCELLED:  # somebody else may be owed it instead
+        Planning.objects.filter(release=row.release_id).forget()
     return Reminder.objects.planned().filter(pk=row.pk).update(state=state, reason=reason[:300])
 
 
@@ -339,8 +390,12 @@ def _claimed(pk: int, now: datetime) -> Reminder | None:
 
 
 def due(now: datetime, *, but: Set[int] = frozenset()) -> list[int]:
-    """The rows to send now, the longest due first; `but` are those this tick has to leave alone."""
-    return list(_ready(now).exclude(pk__in=but).order_by("due_at", "-rank", "pk").values_list("pk", flat=True)[:BATCH])
+    """The rows to send now, the longest due first, and those that were tried before after all others.
+
+    `but` are those this tick has to leave alone.
+    """
+    rows = _ready(now).exclude(pk__in=but).order_by("attempts", "due_at", "-rank", "pk")
+    return list(rows.values_list("pk", flat=True)[:BATCH])
 
 
 def _ready(now: datetime) -> QuerySet[Reminder]:
@@ -457,13 +512,29 @@ def _let_go(row: Reminder, state: str, **fields: object) -> int:
 
 
 def _sent(row: Reminder, subject: str, reply: str, now: datetime) -> bool:
-    marked = _let_go(row, STATE.SENT, sent_at=now, subject=subject[:300], smtp_reply=reply[:500], reason="")
+    said = {"sent_at": now, "subject": subject[:300], "smtp_reply": reply[:500], "reason": ""}
+    marked = _persistently(lambda: _let_go(row, STATE.SENT, **said))
     if not marked:
         log.warning("reminder %s was handed over after its lease; it may arrive twice with one Message-ID", row.pk)
     return True
 
 
+def _persistently(mark: Callable[[], int]) -> int:
+    """Mark what has gone out; a database that is away for a moment must not make it go out again."""
+    ends = time.monotonic() + LEASE.total_seconds() / 2
+    while True:
+        try:
+            return mark()
+        except (DatabaseError, InterfaceError):
+            if connection.in_atomic_block or time.monotonic() > ends:
+                raise
+            connection.close()
+            time.sleep(0.5)
+
+
 def _end(row: Reminder, state: str, reason: str, **fields: object) -> bool:
+    if state == STATE.CANCELLED:
+        Planning.objects.filter(release=row.release_id).forget()
     _let_go(row, state, reason=reason[:300], **fields)
     return False
 

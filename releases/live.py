@@ -80,6 +80,11 @@ def turns(release: Release) -> Turns:
     return known
 
 
+def next_turn(release: Release, now: datetime) -> datetime | None:
+    """The next moment at which something on the pages turns by itself."""
+    return next((moment for moment, _ in turns(release) if moment > now), None)
+
+
 def _turns(release: Release) -> Iterable[tuple[datetime, frozenset[str]]]:
     yield release.t_zero, EVERYWHERE | {"list"}
     yield release.window_end, EVERYWHERE | {"list"}

@@ -16,7 +16,7 @@ from checklists.models import Role
 from relcoord.models import User
 from releases import events, permissions, tasks
 from releases.errors import DomainError
-from releases.models import COORDINATOR, Assignment, Delegation, Invitation, Release, Reminder
+from releases.models import COORDINATOR, Assignment, Delegation, Invitation, Planning, Release, Reminder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -169,6 +169,7 @@ def delegate(user: User, deputy: User, starts_on: date, ends_on: date, *, by: Us
             after={"deputy": deputy, "from": starts_on, "to": ends_on},
             reason=reason.strip(),
         )
+    Planning.objects.forget()  # who stands in for them may do so where they are on nothing themselves
     return row
 
 
@@ -181,6 +182,7 @@ def end_delegation(row: Delegation, *, by: User) -> None:
         release = Release.objects.lock(release)
         events.record(release, "absence.ended", by=by, on=row.user, before={"deputy": row.deputy})
     row.delete()
+    Planning.objects.forget()
 
 
 @transaction.atomic

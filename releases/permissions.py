@@ -178,6 +178,11 @@ def load_absences(releases: Sequence[Release], now: datetime | None = None) -> N
         release.__dict__["_absences"] = (days[release.pk], [row for row in rows if row.user_id in people])
 
 
+def knows_absences(release: Release) -> bool:
+    """Is anybody who has to do with `release` away, today or later, as far as was read?"""
+    return bool(release.__dict__.get("_absences", (None, []))[1])
+
+
 def acting_for(user: User, release: Release, role: Role | None) -> User | None:
     """The absent holder of `role` for whom `user` stands in today; None when they hold it themselves, or not at all."""
     held = {person.pk for person in holders(release, role)}

@@ -13,7 +13,7 @@ from checklists.blueprints import slug
 from checklists.models import Role
 from relcoord.models import User
 from releases.errors import DomainError, Refused
-from releases.models import Product, Release
+from releases.models import Planning, Product, Release
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,6 +34,7 @@ def close_account(user: User, *, by: User) -> Sequence[Release]:
     if user.is_active:
         user.is_active = False
         user.save(update_fields=["is_active"])
+        Planning.objects.forget()
         _note(user, "account closed", by)
     return list(Release.objects.in_flight().filter(assignments__user=user).distinct().order_by("t_zero"))
 
@@ -45,6 +46,7 @@ def open_account(user: User, *, by: User) -> None:
     if not user.is_active:
         user.is_active = True
         user.save(update_fields=["is_active"])
+        Planning.objects.forget()
         _note(user, "account opened", by)
 
 

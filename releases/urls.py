@@ -3,6 +3,7 @@
 from django.urls import URLPattern, path
 
 from releases.views import (
+    calendar,
     dashboard,
     decisions,
     gonogo,
@@ -46,6 +47,7 @@ urlpatterns: list[URLPattern] = [
     path("r/<str:key>/notes/", release.note, name="note"),
     path("r/<str:key>/edit/", release.edit, name="edit"),
     path("r/<str:key>/status.txt", release.status_text, name="status_text"),
+    path("r/<str:key>/calendar.ics", calendar.release_file, name="calendar"),
     # its items
     path("r/<str:key>/items/add/", listing.item_add, name="item_add"),
     path("r/<str:key>/items/give/", listing.items_give, name="items_give"),

@@ -72,7 +72,10 @@ def _server(django_db_setup: None, django_db_blocker: Any) -> Iterator[str]:
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     config = uvicorn.Config(
-        ASGIStaticFilesHandler(application), log_level="warning", lifespan="off", timeout_graceful_shutdown=1
+        ASGIStaticFilesHandler(application),  # type: ignore[arg-type]
+        log_level="warning",
+        lifespan="on",
+        timeout_graceful_shutdown=1,
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)

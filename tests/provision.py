@@ -29,6 +29,56 @@ class ServiceError(RuntimeError):
     """A service the tests need cannot be had; the text says what to do."""
 
 
+class Server:
+    """A server of the tests' own. It can be killed, and started again on the same data and at the same address."""
+
+    def __init__(
+        self,
+        url: str,
+        command: list[str | Path],
+        ready: Callable[[], bool],
+        log: Path,
+        ends_by: signal.Signals,
+        **how: Any,
+    ) -> None:
+        self.url = url
+        self._command, self._ready, self._log, self._ends_by, self._how = command, ready, log, ends_by, how
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        with self._log.open("a") as output:
+            self.process = subprocess.Popen(
+                self._command, stdout=output, stderr=output, preexec_fn=end_with_parent(self._ends_by), **self._how
+            )
+        _wait(self.process, self._ready, self._log)
+
+    def kill(self) -> None:
+        """`kill -9`, with every process it has started (PostgreSQL's are each in a session of their own)."""
+        if self.process is None:
+            return
+        self.process.send_signal(signal.SIGSTOP)  # from here on it starts no more
+        for pid in [self.process.pid, *_children(self.process.pid)]:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.process.wait()
+
+    def start_again(self) -> None:
+        """After a kill. What is left of it may be in the way for a moment."""
+        end = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return self.start()
+            except ServiceError:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.05)
+
+    def stop(self) -> None:
+        if self.process is not None:
+            _stop(self.process, self._ends_by)
+
+
 @contextmanager
 def postgres() -> Iterator[str]:
     """Yield the URL of a PostgreSQL server."""
@@ -36,10 +86,17 @@ def postgres() -> Iterator[str]:
     if given:
         yield given
         return
+    with postgres_server() as server:
+        yield server.url
+
+
+@contextmanager
+def postgres_server(*, durable: bool = False) -> Iterator[Server]:
+    """A PostgreSQL of our own; only a durable one keeps every commit when it is killed."""
     binaries = next((folder for folder in _postgres_folders() if (folder / "initdb").exists()), None)
     if binaries is None:
         raise ServiceError("No PostgreSQL for the tests: set DATABASE_URL, or run `python3 dev.py setup`.")
-    with _folder("relcoord-pg-") as folder:
+    with _folder("relcoord-pg-", in_memory=durable) as folder:
         owner: dict[str, Any] = {}
         if os.geteuid() == 0:  # PostgreSQL refuses to run as root
             owner = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
@@ -50,21 +107,12 @@ def postgres() -> Iterator[str]:
             os.chown(data, NOBODY, NOBODY)
         options = {"env": {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "TZ": "UTC"}, "cwd": data, **owner}
         _initialise(binaries / "initdb", data, options)
-        log = folder / "log"
-        with log.open("w") as output:
-            server = subprocess.Popen(
-                _postgres_command(binaries / "postgres", data),
-                stdout=output,
-                stderr=output,
-                preexec_fn=end_with_parent(signal.SIGINT),
-                **options,
-            )
         url = f"postgresql://postgres@/postgres?host={data}"
-        try:
-            _wait(server, lambda: _postgres_answers(url), log)
-            yield url
-        finally:
-            _stop(server, signal.SIGINT)  # "fast shutdown": it does not wait for connections
+        command = _postgres_command(binaries / "postgres", data, durable=durable)
+        fast = signal.SIGINT  # "fast shutdown": it does not wait for connections
+        server = Server(url, command, lambda: _postgres_answers(url), folder / "log", fast, **options)
+        with _running(server):
+            yield server
 
 
 @contextmanager
@@ -74,25 +122,33 @@ def redis() -> Iterator[str]:
     if given:
         yield given
         return
+    with redis_server() as server:
+        yield server.url
+
+
+@contextmanager
+def redis_server(*, durable: bool = False) -> Iterator[Server]:
+    """A Redis of our own; a durable one keeps a log of what it was told, as in docker-compose.yml."""
     binary = next((path for path in _redis_binaries() if path.exists()), None)
     if binary is None:
         raise ServiceError("No Redis for the tests: set REDIS_URL, or run `python3 dev.py setup`.")
     with _folder("relcoord-redis-") as folder:
-        log = folder / "log"
         port = free_port()
-        with log.open("w") as output:
-            server = subprocess.Popen(
-                [binary, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"],
-                cwd=folder,
-                stdout=output,
-                stderr=output,
-                preexec_fn=end_with_parent(signal.SIGTERM),
-            )
-        try:
-            _wait(server, lambda: _listens(port), log)
-            yield f"redis://127.0.0.1:{port}/0"
-        finally:
-            _stop(server, signal.SIGTERM)
+        keeps = ["--appendonly", "yes" if durable else "no"]
+        command: list[str | Path] = [binary, "--port", str(port), "--bind", "127.0.0.1", "--save", "", *keeps]
+        url = f"redis://127.0.0.1:{port}/0"
+        server = Server(url, command, lambda: _listens(port), folder / "log", signal.SIGTERM, cwd=folder)
+        with _running(server):
+            yield server
+
+
+@contextmanager
+def _running(server: Server) -> Iterator[None]:
+    try:
+        server.start()
+        yield
+    finally:
+        server.stop()
 
 
 def free_port() -> int:
@@ -175,12 +231,13 @@ def _initialise(initdb: Path, data: Path, options: dict[str, Any]) -> None:
         raise ServiceError(f"PostgreSQL could not make its data folder:\n{made.stdout}{made.stderr}")
 
 
-def _postgres_command(program: Path, data: Path) -> list[str | Path]:
+def _postgres_command(program: Path, data: Path, *, durable: bool) -> list[str | Path]:
+    kept = "on" if durable else "off"
     quick = {
         "listen_addresses": "",  # a socket in its own folder, and nothing else
-        "fsync": "off",
-        "synchronous_commit": "off",
-        "full_page_writes": "off",
+        "fsync": kept,
+        "synchronous_commit": kept,
+        "full_page_writes": kept,
         "max_connections": "80",
         "shared_buffers": "128MB",
         "jit": "off",
@@ -213,6 +270,12 @@ def _wait(server: subprocess.Popen[bytes], ready: Callable[[], bool], log: Path)
         time.sleep(0.02)
 
 
+def _children(pid: int) -> list[int]:
+    """What this process started and what still runs (Linux; elsewhere they notice by themselves)."""
+    known = Path(f"/proc/{pid}/task/{pid}/children")
+    return [int(number) for number in known.read_text().split()] if known.exists() else []
+
+
 def _stop(server: subprocess.Popen[bytes], signal_number: signal.Signals) -> None:
     server.send_signal(signal_number)
     try:
@@ -222,9 +285,15 @@ def _stop(server: subprocess.Popen[bytes], signal_number: signal.Signals) -> Non
         server.wait()
 
 
+IN_MEMORY = Path("/dev/shm")
+ENOUGH = 2 * 1024**3  # bytes
+
+
 @contextmanager
-def _folder(prefix: str) -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix=prefix))
+def _folder(prefix: str, *, in_memory: bool = False) -> Iterator[Path]:
+    """A folder for a while. What a killed server has written stays in memory, too, and is there sooner again."""
+    roomy = in_memory and IN_MEMORY.is_dir() and shutil.disk_usage(IN_MEMORY).free > ENOUGH
+    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=IN_MEMORY if roomy else None))
     try:
         yield folder
     finally:

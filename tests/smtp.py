@@ -1,7 +1,13 @@
-"""A real SMTP server for tests: it keeps what it took, and answers as a test tells it to."""
+"""A real SMTP server for tests: it keeps what it took, and answers as a test tells it to.
+
+`sink.at[CONNECT]`, `[EHLO]`, `[AUTH]`, `[MAIL]`, `[RCPT]`, `[DATA]` (before the mail) and `[TAKEN]` (after it) are what
+the server does there instead of what it should: a reply, HANG or DROP. With `sink.only_for` it does so for that one
+recipient, where it knows the recipient.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import email
 import email.policy
 import threading
@@ -12,9 +18,64 @@ from email.message import EmailMessage
 from typing import Any
 
 from aiosmtpd.controller import Controller
-from aiosmtpd.smtp import SMTP, Envelope, Session
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 from tests.provision import free_port
+
+CONNECT, EHLO, AUTH, MAIL, RCPT, DATA, TAKEN = "connect", "EHLO", "AUTH", "MAIL", "RCPT", "DATA", "taken"
+HANG, DROP = "hangs", "drops the line"
+PASSWORD = b"open sesame"
+LONG = 60  # seconds, and longer than any time-out of a test
+
+
+class Server(SMTP):
+    """aiosmtpd, which does at each stage what `Sink.at` says."""
+
+    event_handler: Sink
+
+    def connection_made(self, transport: Any) -> None:
+        self.event_handler.lines.append(transport)
+        super().connection_made(transport)
+
+    async def push(self, status: Any) -> None:
+        greets = self.session is not None and not self.session.host_name and str(status).startswith("220 ")
+        if not (greets and await self._instead(CONNECT)):
+            await super().push(status)
+
+    async def smtp_EHLO(self, hostname: str) -> None:
+        if not await self._instead(EHLO):
+            await super().smtp_EHLO(hostname)
+
+    async def smtp_HELO(self, hostname: str) -> None:  # what smtplib says where EHLO was refused
+        if not await self._instead(EHLO):
+            await super().smtp_HELO(hostname)
+
+    async def smtp_AUTH(self, arg: str) -> None:
+        if not await self._instead(AUTH):
+            await super().smtp_AUTH(arg)
+
+    async def smtp_MAIL(self, arg: str | None) -> None:
+        if not await self._instead(MAIL):
+            await super().smtp_MAIL(arg)
+
+    async def smtp_RCPT(self, arg: str | None) -> None:
+        if not await self._instead(RCPT, to=arg or ""):
+            await super().smtp_RCPT(arg)
+
+    async def smtp_DATA(self, arg: str) -> None:
+        if not await self._instead(DATA, to=str(self.envelope and self.envelope.rcpt_tos)):
+            await super().smtp_DATA(arg)
+
+    async def _instead(self, stage: str, to: str = "") -> bool:
+        """Do what the sink says for this stage; False when it says nothing."""
+        act = self.event_handler.act(stage, to)
+        if act == HANG:
+            await asyncio.sleep(LONG)
+        elif act == DROP:
+            self.transport.abort()  # type: ignore[union-attr]
+        elif act:
+            await super().push(act)
+        return bool(act)
 
 
 @dataclass
@@ -29,6 +90,14 @@ class Sink:
     connections: int = 0
     before_rcpt: Callable[[str], None] = lambda to: None  # called with the address before it is taken
     before_answer: Callable[[str], None] = lambda to: None  # called with the address once a mail has come in whole
+
+    at: dict[str, str] = field(default_factory=dict)  # what happens at a stage instead
+    lines: list[asyncio.Transport] = field(default_factory=list)
+    only_for: str = ""  # the one address it happens to, where the address is known
+
+    def act(self, stage: str, to: str) -> str:
+        known = stage in (RCPT, DATA, TAKEN)
+        return self.at.get(stage, "") if not (known and self.only_for) or self.only_for in to else ""
 
     async def handle_EHLO(
         self, server: SMTP, session: Session, envelope: Envelope, hostname: str, responses: list[str]
@@ -56,11 +125,16 @@ class Sink:
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
         to = envelope.rcpt_tos[0]
-        if reply := self.data.get(to, ""):
+        act = self.act(TAKEN, to)
+        if reply := self.data.get(to, "") or ("" if act in (HANG, DROP) else act):
             return reply
         content: Any = envelope.content
         self.taken.append(email.message_from_bytes(content, policy=email.policy.default))  # type: ignore[arg-type]
         self.before_answer(to)
+        if act == HANG:
+            await asyncio.sleep(LONG)
+        elif act == DROP:
+            server.transport.abort()  # type: ignore[union-attr]
         return f"250 2.0.0 taken as number {len(self.taken)}"
 
     def ids(self) -> list[str]:
@@ -71,11 +145,21 @@ class Sink:
         return [str(message["Subject"]) for message in self.taken if name in str(message["To"])]
 
 
+class Gatekeeper(Controller):
+    def factory(self) -> SMTP:
+        return Server(self.handler, authenticator=_authenticator, auth_require_tls=False, **self.SMTP_kwargs)
+
+
+def _authenticator(server: SMTP, session: Session, envelope: Envelope, mechanism: str, given: Any) -> AuthResult:
+    right = isinstance(given, LoginPassword) and given.password == PASSWORD
+    return AuthResult(success=right, handled=False)
+
+
 @contextmanager
 def sink(settings: Any) -> Iterator[Sink]:
     """Run a server on this machine and let Django send to it."""
     server = Sink(free_port())
-    controller = Controller(server, hostname="127.0.0.1", port=server.port, ready_timeout=30)
+    controller = Gatekeeper(server, hostname="127.0.0.1", port=server.port, ready_timeout=30)
     controller.start()
     server.connections = 0  # the controller knocks once itself
     settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
@@ -84,6 +168,8 @@ def sink(settings: Any) -> Iterator[Sink]:
     try:
         yield server
     finally:
+        for line in server.lines:
+            controller.loop.call_soon_threadsafe(line.abort)
         controller.stop()
 
 

@@ -1,6 +1,7 @@
 """Getting started: what a fresh machine meets, told in sentences, and a stop that leaves nothing behind."""
 
 import ast
+import http.client
 import json
 import os
 import re
@@ -15,9 +16,13 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
+from django.core import signing
+from django.core.exceptions import ImproperlyConfigured
 
+from relcoord.lib import tickets
 from tests.checks import PRODUCTION, postponed_calls
 from tests.provision import free_port
 
@@ -89,6 +94,41 @@ def test_production_does_not_start_without(missing: str, tmp_path: Path) -> None
     done = manage("check", VAR_DIR=str(tmp_path), **given)
     assert done.returncode == 1
     assert done.stderr.startswith(f"relcoord cannot start: {missing}")
+
+
+WEAK = {
+    "DATABASE_URL": ["mysql://relcoord@db/relcoord", "postgresql://relcoord@db"],
+    "REDIS_URL": ["http://redis"],
+    "SECRET_KEY": ["short", "a" * 60, "change me " * 8],
+    "SITE_URL": ["releases.example.com", "http://releases.example.com", "https://example.com/releases"],
+    "EMAIL_URL": ["mail.example.com"],
+    "METRICS_TOKEN": ["guess"],
+    "DATABASE_STATEMENT_TIMEOUT": ["soon", "-1"],
+    "TIME_ZONE": ["Mars/Base"],
+    "LOG_FORMAT": ["xml"],
+    "LOG_LEVEL": ["LOUD"],
+    "BEHIND_PROXY": ["perhaps"],
+    "DEBUG": ["perhaps"],
+    "DEMO": ["perhaps"],
+    "PORT": ["99999"],
+    "OIDC_CLIENT_ID": [""],
+    "OIDC_SECRET": [""],
+}
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in WEAK.items() for value in values])
+def test_a_weak_setting_stops_the_start_and_is_named(
+    name: str, value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for known in settings_variables():
+        monkeypatch.delenv(known, raising=False)
+    company = {"OIDC_URL": "https://login.example.com", "OIDC_CLIENT_ID": "relcoord", "OIDC_SECRET": "hidden"}
+    for known, given in (PRODUCTION | company | {"VAR_DIR": str(tmp_path), name: value}).items():
+        monkeypatch.setenv(known, given)
+    with pytest.raises(ImproperlyConfigured, match=f"^{name}"):
+        runpy.run_path(str(ROOT / "relcoord" / "settings.py"))
+    monkeypatch.setenv(name, (PRODUCTION | company).get(name, ""))
+    runpy.run_path(str(ROOT / "relcoord" / "settings.py"))
 
 
 def test_the_embedded_secret_key_is_made_once_and_is_nobody_elses(tmp_path: Path) -> None:
@@ -170,6 +210,23 @@ def wait_until_gone(pids: list[int], seconds: float) -> list[int]:
     return still_there(pids)
 
 
+def open_stream(tree: Tree, var: Path) -> http.client.HTTPResponse:
+    """Listen to the first release, as a page drawn by this site does."""
+    key = (var / "secret_key").read_text()
+    ticket = signing.Signer(key=key, salt=tickets.SALT).sign_object([1, 1, 0, int(time.time() * 1000)])
+    address = f"http://127.0.0.1:{tree.port}{tickets.PATH}?ticket={quote(ticket)}"
+    answer: http.client.HTTPResponse = urllib.request.urlopen(address, timeout=20)
+    return answer
+
+
+def heard(stream: http.client.HTTPResponse) -> bytes:
+    """The name of the next event."""
+    while not (line := stream.readline()).startswith(b"event: "):
+        assert line, stream.status
+        assert not line.startswith(b":"), "nothing came"
+    return line.removeprefix(b"event: ").strip()
+
+
 def releases_in(var: Path) -> list[tuple[str, ...]]:
     with closing(sqlite3.connect(var / "relcoord.sqlite3")) as database:
         return database.execute("SELECT key FROM releases_release ORDER BY key").fetchall()
@@ -186,6 +243,11 @@ def test_one_command_starts_everything_and_ctrl_c_ends_it_and_the_data_stays(tmp
         assert answer.url.startswith(f"http://127.0.0.1:{first.port}/accounts/login/")
         assert b"<form" in answer.read()
     assert len(releases_in(var)) > 0
+    stream = open_stream(first, var)
+    assert heard(stream) in (b"live", b"resync")
+    with closing(sqlite3.connect(var / "relcoord.sqlite3")) as database, database:
+        database.execute("UPDATE releases_release SET event_sequence = event_sequence + 1 WHERE id = 1")
+    assert heard(stream) == b"change", "without Redis it looks by itself"
     assert "@demo.example" in first.log.read_text(), "the log-ins of the examples are told"
     second_tree = manage("runall", VAR_DIR=str(var), PORT=str(free_port()))
     assert "relcoord already runs with the data in" in second_tree.stderr
@@ -194,7 +256,9 @@ def test_one_command_starts_everything_and_ctrl_c_ends_it_and_the_data_stays(tmp
     assert len(children) >= 2
     first.process.send_signal(signal.SIGINT)
     assert first.process.wait(timeout=30) == 0, first.log.read_text()
-    assert "was killed" not in first.log.read_text(), "each program ended by itself, within its patience"
+    stream.read()  # to its end
+    assert "Cancel" not in first.log.read_text()
+    assert "was killed" not in first.log.read_text(), "each program ended by itself, with a stream open"
     assert still_there(children) == []
 
     before = releases_in(var)
@@ -254,7 +318,7 @@ def settings_variables() -> set[str]:
 def test_every_setting_is_in_the_example_file() -> None:
     named = set(re.findall(r"^(?:# )?([A-Z_]+)=", (ROOT / ".env.example").read_text(), flags=re.MULTILINE))
     assert settings_variables() <= named
-    assert named - settings_variables() == {"POSTGRES_PASSWORD"}, "no name that nothing reads"
+    assert named - settings_variables() == {"POSTGRES_PASSWORD", "RELCOORD_VERSION"}, "no name that nothing reads"
 
 
 def test_every_setting_is_in_the_readme_s_table() -> None:

@@ -1,6 +1,7 @@
 """A cache that may be away: then nothing is remembered, and every page still works."""
 
 import logging
+import time
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
@@ -10,6 +11,18 @@ from django.core.cache.backends.redis import RedisCache
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
+REST = 5.0  # seconds in which one that did not answer is not asked again, so that no page waits for it time and again
+
+
+class Silence:
+    """Since when this process got no answer, on its monotonic clock; None when the last one came."""
+
+    since: float | None = None
+
+
+def is_away() -> bool:
+    """Did the cache not answer when it was last asked, a moment ago?"""
+    return Silence.since is not None and time.monotonic() - Silence.since < REST
 
 
 class ForgivingRedisCache(RedisCache):
@@ -31,7 +44,8 @@ class ForgivingRedisCache(RedisCache):
         return _or(False, lambda: super(ForgivingRedisCache, self).touch(key, timeout, version))
 
     def delete(self, key: Any, version: int | None = None) -> bool:
-        return _or(False, lambda: super(ForgivingRedisCache, self).delete(key, version))
+        """Always tried: what was taken back should not come back with Redis."""
+        return _or(False, lambda: super(ForgivingRedisCache, self).delete(key, version), always=True)
 
     def get_many(self, keys: Iterable[Any], version: int | None = None) -> dict[Any, Any]:
         return _or({}, lambda: super(ForgivingRedisCache, self).get_many(keys, version))
@@ -40,12 +54,30 @@ class ForgivingRedisCache(RedisCache):
         return _or(False, lambda: super(ForgivingRedisCache, self).has_key(key, version))
 
     def clear(self) -> None:
-        _or(None, super().clear)
+        _or(None, super().clear, always=True)
 
 
-def _or(fallback: T, ask: Callable[[], T]) -> T:
+class SessionCache(ForgivingRedisCache):
+    """Sessions before the database that holds them.
+
+    Nothing stays longer than `LONGEST`: a log-out while Redis was away ends the row, and not what Redis still has.
+    """
+
+    LONGEST = 300  # seconds
+
+    def set(self, key: Any, value: Any, timeout: Any = DEFAULT_TIMEOUT, version: int | None = None) -> None:
+        kept = self.LONGEST if timeout in (None, DEFAULT_TIMEOUT) else min(timeout, self.LONGEST)
+        super().set(key, value, kept, version)
+
+
+def _or(fallback: T, ask: Callable[[], T], *, always: bool = False) -> T:
+    if is_away() and not always:
+        return fallback
     try:
-        return ask()
+        answer = ask()
     except (redis.ConnectionError, redis.TimeoutError) as error:
         log.warning("the cache is away: %s", error)
+        Silence.since = time.monotonic()
         return fallback
+    Silence.since = None
+    return answer

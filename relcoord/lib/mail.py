@@ -116,6 +116,7 @@ class Courier:
             code, words = next(iter(failure.recipients.values()))
             raise self._answer(code, words) from failure
         except smtplib.SMTPDataError as failure:
+            self._start_anew()
             raise self._answer(failure.smtp_code, failure.smtp_error) from failure
         except (smtplib.SMTPException, OSError) as failure:
             self._hang_up()
@@ -132,6 +133,15 @@ class Courier:
         except (smtplib.SMTPException, OSError) as failure:
             self._hang_up()
             raise Unreachable(_words(failure)) from failure
+
+    def _start_anew(self) -> None:
+        """Drop the mail that was refused: when DATA itself was, smtplib does not, and the next mail would suffer."""
+        line = getattr(self._backend, "connection", None)
+        try:
+            if line is not None and line.rset()[0] != 250:
+                self._hang_up()
+        except (smtplib.SMTPException, OSError):
+            self._hang_up()
 
     def _answer(self, code: int, words: bytes | str) -> Undelivered:
         if code == 421:  # the server hangs up

@@ -6,8 +6,8 @@ import logging
 import re
 from collections.abc import Mapping
 
-CARRIES_A_TOKEN = re.compile(r"(/(?:unsubscribe|welcome|calendar)/)[^/\s?\"']+")
-WRITE_ADDRESSES = ("django.request", "django.server", "gunicorn.access", "uvicorn.access")
+CARRIES_A_TOKEN = re.compile(r"(/(?:unsubscribe|welcome|cal)/|[?&]ticket=)[^/\s?&\"']+")
+WRITE_ADDRESSES = ("django.request", "django.security.csrf", "django.server", "gunicorn.access", "uvicorn.access")
 
 
 def masked(text: str) -> str:

@@ -4,7 +4,8 @@
 release, so that programs thread them; those of the kind *act* carry their own and stand alone. Rollback is *know*
 with a subject of its own: it must break out of a muted thread.
 
-`asking` and `news` hold one function a mail, `words` what they share, `templates/emails/<name>/` the text.
+`asking` and `news` hold one function a mail, `words` what they share, `invites` what goes to calendars,
+`templates/emails/<name>/` the text.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from django.core.mail import EmailMultiAlternatives
 from relcoord.lib.mail import compose
 from relcoord.models import User
 from releases import optout
-from releases.mail import asking, news, words
+from releases.mail import asking, invites, news, words
 from releases.mail.words import Letter, NothingToSay
 from releases.models import Release, Reminder
 
@@ -65,8 +66,10 @@ def build(row: Reminder, now: datetime) -> EmailMultiAlternatives:
     unsubscribe = optout.path(person, row.kind)
     context["unsubscribe"] = words.url(unsubscribe) if unsubscribe else ""
     context |= {"why": letter.why, "mark": row.mark, "url": words.url(letter.path or home)}
+    moments = invites.brought(row, now)
+    context["calendar"] = invites.words(moments)
     lead = release.coordinator if release else None
-    return compose(
+    message = compose(
         letter.name,
         (person.name, person.email),
         context,
@@ -75,6 +78,8 @@ def build(row: Reminder, now: datetime) -> EmailMultiAlternatives:
         reply_to=(lead.name, lead.email) if lead and lead.pk != person.pk else None,
         headers=_headers(release, letter) | _one_click(context["unsubscribe"]),
     )
+    invites.attach(message, moments, person, now)
+    return message
 
 
 def common(person: User, release: Release | None, now: datetime) -> dict[str, Any]:

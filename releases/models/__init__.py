@@ -3,7 +3,7 @@
 from releases.models.event import Event
 from releases.models.gonogo import ActionItem, Ballot, Call, Choice, Decision, Override, Poll, Seat, seats_of
 from releases.models.item import SETTLED, TICKABLE, Evidence, Item, Note, State, Verdict, Watch
-from releases.models.people import Assignment, Delegation, Invitation, assignments_of, holders
+from releases.models.people import Assignment, CalendarFeed, Delegation, Invitation, assignments_of, holders
 from releases.models.release import (
     BEFORE_START,
     COORDINATOR,
@@ -21,7 +21,7 @@ from releases.models.release import (
     Status,
     Submission,
 )
-from releases.models.reminder import OPTIONAL, STILL_NEWS, OptOut, Reminder
+from releases.models.reminder import OPTIONAL, STILL_NEWS, OptOut, Planning, Reminder
 from releases.models.rollback import Part, Path, Rollback, RollbackStep, Severity
 
 __all__ = [
@@ -39,6 +39,7 @@ __all__ = [
     "ActionItem",
     "Assignment",
     "Ballot",
+    "CalendarFeed",
     "Call",
     "Choice",
     "Decision",
@@ -56,6 +57,7 @@ __all__ = [
     "Path",
     "Phase",
     "PhaseMoments",
+    "Planning",
     "Poll",
     "Product",
     "Release",

@@ -64,6 +64,17 @@ class Delegation(models.Model):
         return f"{self.deputy} for {self.user}, {self.starts_on} to {self.ends_on}"
 
 
+class CalendarFeed(models.Model):
+    """The address of a person's own calendar, one at a time. Of its token only the SHA-256 is here."""
+
+    user = models.OneToOneField(settings.AUTH_USER_MODEL, models.CASCADE, related_name="calendar_feed")
+    token_hash = models.CharField(max_length=64, unique=True)
+    made_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"Calendar of {self.user_id}"
+
+
 class Invitation(models.Model):
     """A link that lets a new person in once, until it expires. The link is signed; no token is stored."""
 

@@ -154,6 +154,25 @@ class Reminder(models.Model):
         return f"{self.get_kind_display()} {self.mark} to {self.recipient_id}".replace("  ", " ")
 
 
+class PlanningQuerySet(models.QuerySet["Planning"]):
+    def forget(self) -> int:
+        """Have the ledger look again at these releases: something changed that is no event of theirs."""
+        return self.update(event_sequence=0)
+
+
+class Planning(models.Model):
+    """How far the ledger has planned a release: nothing new is owed until its next event, or `holds_until`."""
+
+    release = models.OneToOneField(Release, models.CASCADE, primary_key=True, related_name="planning")
+    event_sequence = models.PositiveIntegerField()
+    holds_until = models.DateTimeField()
+
+    objects = PlanningQuerySet.as_manager()
+
+    def __str__(self) -> str:
+        return f"{self.release_id} as of event {self.event_sequence}, until {self.holds_until}"
+
+
 # The mails one may do without. Whoever does is not mailed, and the coordinator sees it; votes, decisions, alarms,
 # escalations and rollback reach everybody.
 OPTIONAL = (

@@ -20,7 +20,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from relcoord.lib.htmx import HtmxRequest, say
 from relcoord.lib.verbs import needs
 from relcoord.models import User
-from releases import optout, people
+from releases import feed, optout, people
 from releases.errors import DomainError
 from releases.forms.people import AbsenceForm, MailsForm, SettingsForm, WelcomeForm
 from releases.forms.window import suggested_zones
@@ -31,7 +31,8 @@ SALT = "invitation"  # what the links in mails are signed with
 BACKEND = "django.contrib.auth.backends.ModelBackend"
 
 
-def _settings_page(request: HtmxRequest, status: int = 200, **given: object) -> HttpResponse:
+def own_settings(request: HtmxRequest, status: int = 200, **given: object) -> HttpResponse:
+    """The page of one's own settings; `given` stands for what it has else: a form that was refused, a new token."""
     me, today = who(request), timezone.localdate()
     recent = today - timedelta(days=30)
     context = {
@@ -40,6 +41,9 @@ def _settings_page(request: HtmxRequest, status: int = 200, **given: object) -> 
         "absence_form": AbsenceForm(),
         "absences": Delegation.objects.filter(user=me.pk, ends_on__gte=recent).select_related("deputy"),
         "deputizes": Delegation.objects.filter(deputy=me.pk, ends_on__gte=today).select_related("user"),
+        "feed_made_at": feed.made_at(me),
+        "token": "",
+        "site": settings.SITE_URL,
         "today": today,
         "zones": suggested_zones(me.time_zone, timezone.get_current_timezone_name()),
     }
@@ -51,10 +55,10 @@ def _settings_page(request: HtmxRequest, status: int = 200, **given: object) -> 
 def settings_page(request: HtmxRequest) -> HttpResponse:
     """Name, zone, theme, density, shortcuts."""
     if request.method != "POST":
-        return _settings_page(request)
+        return own_settings(request)
     form = SettingsForm(request.POST, instance=User.objects.get(pk=who(request).pk))  # the shell shows who one is still
     if not form.is_valid():
-        return _settings_page(request, 422, form=form)
+        return own_settings(request, 422, form=form)
     form.save()
     say(request, "Saved")
     return to(request, reverse("settings"))
@@ -71,7 +75,7 @@ def absence_add(request: HtmxRequest) -> HttpResponse:
         except DomainError as refusal:
             form.add_error(None, str(refusal))
     if form.errors:
-        return _settings_page(request, 422, absence_form=form)
+        return own_settings(request, 422, absence_form=form)
     say(request, f"{form.cleaned_data['deputy']} stands in for you on those days")
     return to(request, reverse("settings"))
 
@@ -96,7 +100,7 @@ def mails_choose(request: HtmxRequest) -> HttpResponse:
     """Which mails I want, of those one may do without."""
     form = MailsForm(request.POST)
     if not form.is_valid():
-        return _settings_page(request, 422, mails_form=form)
+        return own_settings(request, 422, mails_form=form)
     optout.choose(who(request), form.cleaned_data["wanted"])
     say(request, "Saved")
     return to(request, reverse("settings"))

@@ -25,6 +25,7 @@ from releases.history import history
 from releases.models import FINAL, Assignment, Product, Release, Status
 from releases.timeline import timeline
 from releases.views.base import who
+from releases.views.wire import answered, wired
 
 ROWS = 50  # of one page of the table, and of what is looked at above it
 WHICH = {"coming": "Coming", "mine": "I am on", "ended": "Ended", "all": "All"}
@@ -127,6 +128,7 @@ def dashboard(request: HtmxRequest) -> HttpResponse:
     if not part:
         context |= {"products": Product.objects.all(), "which": WHICH, "history": history(visible)}
         context["live_url"] = f"{reverse('releases:dashboard_live')}?token={flying.token(now)}"
+        context |= wired(request, None, now)
     return render(request, f"releases/dashboard.html{'#' + part if part else ''}", context)
 
 
@@ -162,7 +164,8 @@ def _above(rows: list[board.Entry], request: HtmxRequest, now: datetime) -> dict
 @require_safe
 def dashboard_live(request: HtmxRequest) -> HttpResponse:
     """204 while nothing the page shows has changed; else the new token and the regions to fetch again."""
-    token = Flying(Release.objects.visible_to(who(request))).token(timezone.now())
+    now = timezone.now()
+    token = Flying(Release.objects.visible_to(who(request))).token(now)
     if request.GET.get("token") == token:
-        return HttpResponse(status=204)
-    return JsonResponse({"token": token, "changed": ["above", "board"]})
+        return answered(HttpResponse(status=204), request, None, now)
+    return answered(JsonResponse({"token": token, "changed": ["above", "board"]}), request, None, now)

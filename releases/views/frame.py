@@ -20,6 +20,7 @@ from releases import live, readiness
 from releases.models import ON_CALL, Item, Override, PhaseMoments, Release, Rollback, State, Status
 from releases.readiness import Readiness
 from releases.sheet import called
+from releases.views.wire import wired
 
 if TYPE_CHECKING:
     from relcoord.models import User
@@ -166,7 +167,8 @@ def frame(request: HttpRequest, release: Release, tab: str) -> dict[str, Any]:
     """Context for `releases/_release.html`; merge it into the page's own.
 
     `tab`: checklist, decision, reminders, rollback, people, record, events, schedule or "". Gives `release`, `tab`,
-    `now`, `head` (see `Head`), `gate` (the readiness before the next verb, None when there is none) and `live_url`.
+    `now`, `head` (see `Head`), `gate` (the readiness before the next verb, None when there is none), `live_url`
+    and what `wire.wired` gives.
     """
     now = timezone.now()
     head = head_of(release, now)
@@ -177,4 +179,5 @@ def frame(request: HttpRequest, release: Release, tab: str) -> dict[str, Any]:
         "head": head,
         "gate": head.gate,
         "live_url": live.url(release, now),
+        **wired(request, release, now),
     }

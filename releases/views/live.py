@@ -12,6 +12,7 @@ from releases.models import Release
 from releases.views.answers import REGIONS
 from releases.views.base import shows
 from releases.views.page import page_context
+from releases.views.wire import answered
 
 
 @shows("view")
@@ -20,8 +21,9 @@ def live_news(request: HtmxRequest, release: Release) -> HttpResponse:
     now = timezone.now()
     names = live.changed(release, live.Token.read(request.GET.get("token", "")), now)
     if not names:
-        return HttpResponse(status=204)
-    return JsonResponse({"token": str(live.token(release, now)), "changed": names, "as_of": now.isoformat()})
+        return answered(HttpResponse(status=204), request, release, now)
+    news = {"token": str(live.token(release, now)), "changed": names, "as_of": now.isoformat()}
+    return answered(JsonResponse(news), request, release, now)
 
 
 @shows("view")

@@ -23,6 +23,7 @@ from releases.asks import Ask, asks
 from releases.models import ActionItem, Assignment, Delegation, Item, PhaseMoments, Release, State
 from releases.permissions import acting_for, roles_held
 from releases.views.base import who
+from releases.views.wire import answered, wired
 
 SOON = timedelta(days=3)
 MOST = 100  # releases one person is on at once
@@ -118,6 +119,7 @@ def my_work(request: HtmxRequest) -> HttpResponse:
     work = work_of(who(request), now)
     cache.set(badge_key(who(request)), work.count, BADGE)
     context = {"work": work, "now": now, "live_url": f"{reverse('releases:my_work_live')}?token={_token(work)}"}
+    context |= wired(request, None, now)
     return render(request, f"releases/my_work.html{'#mine' if is_partial(request) else ''}", context)
 
 
@@ -146,7 +148,8 @@ def _token(work: Work) -> str:
 @require_safe
 def my_work_live(request: HtmxRequest) -> HttpResponse:
     """204 while nothing of mine has changed."""
-    token = _token(work_of(who(request), timezone.now()))
+    now = timezone.now()
+    token = _token(work_of(who(request), now))
     if request.GET.get("token") == token:
-        return HttpResponse(status=204)
-    return JsonResponse({"token": token, "changed": ["mine"]})
+        return answered(HttpResponse(status=204), request, None, now)
+    return answered(JsonResponse({"token": token, "changed": ["mine"]}), request, None, now)

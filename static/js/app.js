@@ -12,7 +12,7 @@
     use.setAttribute("href", `${root.dataset.icons}#${name}`);
     return svg;
   };
-  const make = (tag, className, ...parts) => {
+  const make = window.relcoord.make = (tag, className, ...parts) => {
     const el = Object.assign(document.createElement(tag), { className });
     el.append(...parts);
     return el;
@@ -37,12 +37,10 @@
     const place = form.closest(".row") || form;
     place.querySelector(".unsaved")?.remove();
     place.classList.add("is-unsaved");
-    const again = make("button", "btn", "Retry");
-    again.type = "button";
-    again.addEventListener("click", () => { if (form.lastButton?.isConnected) form.lastButton.click(); else form.requestSubmit(); });
-    const note = make("p", "unsaved", make("span", "state stop", icon("stop"), "Not saved."), make("span", "", why), again);
-    note.setAttribute("role", "alert");
-    place.append(note);
+    const retry = () => { if (form.lastButton?.isConnected) form.lastButton.click(); else form.requestSubmit(); };
+    const again = Object.assign(make("button", "btn", "Retry"), { type: "button", onclick: retry });
+    const words = [make("span", "state stop", icon("stop"), "Not saved."), make("span", "", why), again];
+    place.append(Object.assign(make("p", "unsaved", ...words), { role: "alert" }));
   };
   const failed = (event) => {
     const { elt, xhr, requestConfig } = event.detail, form = elt.closest("form");
@@ -94,22 +92,23 @@
   });
 
   // Clicks: menus close, two-step buttons ask, links open dialogs, copies are made.
+  const say = (button, other, time, then) => {
+    const words = [...button.childNodes];
+    button.replaceChildren(other);
+    setTimeout(() => { then?.(); button.replaceChildren(...words); }, time);
+  };
   const ask = (button, event) => {
     if (button.dataset.asking) return;
     event.preventDefault();
     event.stopPropagation();
-    const words = [...button.childNodes];
     button.dataset.asking = "yes";
-    button.replaceChildren(button.dataset.confirm);
-    setTimeout(() => { delete button.dataset.asking; button.replaceChildren(...words); }, 5000);
+    say(button, button.dataset.confirm, 5000, () => { delete button.dataset.asking; });
   };
   const copy = async (button) => {
     const from = document.querySelector(button.dataset.copy);
     await navigator.clipboard.writeText("value" in from ? from.value : from.textContent.trim());
     document.getElementById("say").textContent = "Copied";
-    const words = [...button.childNodes];
-    button.replaceChildren("Copied");
-    setTimeout(() => button.replaceChildren(...words), 2000);
+    say(button, "Copied", 2000);
   };
   document.addEventListener("click", (event) => {
     const el = event.target.closest("[data-confirm], [data-dismiss], [data-dialog], [data-copy]");

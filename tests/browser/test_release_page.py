@@ -16,7 +16,7 @@ from tests.factories import Cast, ReleaseFactory, bring_to, fresh, item, settle_
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-SOON = 8_000  # milliseconds: news come within a poll of 5 s
+SOON = 8_000  # milliseconds: news come by the stream
 
 
 @pytest.fixture
@@ -52,6 +52,7 @@ def unfold(page: Page, of: Item) -> None:
 def test_a_tick_is_one_request_and_the_focus_stays(opened: Callable[..., Page], release: Release, cast: Cast) -> None:
     done = item(release, "All PRs merged")
     page = opened(cast.ada)
+    page.locator("#live[data-state=live]").wait_for()
     asked: list[str] = []
     page.on("request", lambda request: asked.append(f"{request.method} {request.url.split('/r/')[-1]}"))
 

@@ -15,7 +15,10 @@ from relcoord.lib.masking import WRITE_ADDRESSES, MaskTokens, mask_tokens, maske
     [
         ("GET /unsubscribe/eyJ:1a:b-c/ HTTP/1.1", "GET /unsubscribe/***/ HTTP/1.1"),
         ("/welcome/abc/?next=/", "/welcome/***/?next=/"),
-        ("/calendar/abc.ics", "/calendar/***"),
+        ("/cal/abc-D_1.ics", "/cal/***"),
+        ("/settings/calendar/", "/settings/calendar/"),
+        ("GET /live/stream?ticket=W1%3Aab HTTP/1.1", "GET /live/stream?ticket=*** HTTP/1.1"),
+        ("/live/stream?a=1&ticket=W1&b=2", "/live/stream?a=1&ticket=***&b=2"),
         ("/r/PAY-4.2/", "/r/PAY-4.2/"),
         ("/welcome/", "/welcome/"),
     ],

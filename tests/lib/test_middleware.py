@@ -1,14 +1,17 @@
 """What every answer carries, and what becomes of a fragment when the session is over."""
 
+import time
 from zoneinfo import ZoneInfo
 
 import pytest
 from django.http import HttpResponse, HttpResponseRedirect
-from django.test import RequestFactory
+from django.template.loader import render_to_string
+from django.test import Client, RequestFactory
 from django.utils import timezone
 from django_htmx.middleware import HtmxMiddleware
 
-from relcoord import middleware
+from relcoord import context, middleware
+from relcoord.lib import cache
 from relcoord.models import User
 from tests.web import signed_in
 
@@ -188,3 +191,25 @@ def test_a_reset_mail_says_what_to_do_in_our_words(client, mailoutbox):
     assert mail.subject == "Set a new password for relcoord"
     assert "/accounts/password/reset/key/" in mail.body
     assert "example.com" not in mail.body
+
+
+@pytest.mark.parametrize("path", ["/away/", "/away/inside/"])
+def test_a_database_that_is_away_is_told_calmly_and_without_asking_it(settings, path):
+    settings.ROOT_URLCONF = "tests.lib.failing_urls"
+    answer = Client(raise_request_exception=False).get(path)  # no fixture gives this test a database
+    page = answer.content.decode()
+    assert (answer.status_code, answer["Retry-After"], answer["Cache-Control"]) == (503, "5", "no-store")
+    assert "Back in a moment" in page
+    assert "10.0.0.7" not in page
+    assert "Content-Security-Policy" in answer
+    assert Client(raise_request_exception=False).get("/boom/").status_code == 500, "any other fault is one"
+
+
+def test_pages_say_that_redis_is_away_and_only_then(monkeypatch):
+    words, request = "Redis does not answer", RequestFactory().get("/")
+    request.resolver_match = None
+    assert words not in render_to_string("partials/_scheduler.html", context.shell(request))
+    monkeypatch.setattr(cache.Silence, "since", time.monotonic())
+    assert words in render_to_string("partials/_scheduler.html", context.shell(request))
+    monkeypatch.setattr(cache.Silence, "since", time.monotonic() - cache.REST)
+    assert not cache.is_away()

@@ -19,7 +19,7 @@ import checklists.permissions
 import releases.permissions
 from checklists.models import Template
 from relcoord.models import User
-from releases import gonogo, health, people, reminders
+from releases import feed, gonogo, health, people, reminders
 from releases.models import ActionItem, Call, Invitation, Item, Release, Reminder, RollbackStep, Seat, Status
 from tests.factories import Cast, ReleaseFactory, bring_to, fresh, vote_go
 from tests.snapshot import changed, snapshot
@@ -35,7 +35,7 @@ FORMS = {
     *("releases:go_withdraw", "checklists:import", "checklists:new", "checklists:edit", "checklists:edit_markdown"),
 }
 # Pages whose verb is of those that may change something, but which only show.
-SHOWS_TOO = {"releases:people", "livez", "readyz", "metrics"}
+SHOWS_TOO = {"releases:people", "calendar_feed", "livez", "readyz", "metrics"}
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,7 @@ class World:
         self.failing = bring_to(ReleaseFactory(key="ID-2.8", title="Identity 2.8"), Status.ROLLING_BACK)
         self.hidden = ReleaseFactory(key="SEC-1", title="Secret 1", restricted=True)
         self.guest = people.invite("new@example.org", "Nia New", by=self.cast.sam)
+        self.calendar = feed.reset(self.cast.cy)
         reminders.beat(timezone.now())
         health.note_worker(timezone.now())
         self.away = people.delegate(
@@ -109,6 +110,8 @@ class World:
         }
         if address.name == "unsubscribe":
             known["token"] = signing.dumps({"person": self.cast.gus.pk, "kind": "closed"}, salt="unsubscribe")
+        if address.name == "calendar_feed":
+            known["token"] = self.calendar
         if "pk" in wanted:
             known["pk"] = self.pk(address.name, release)
         return {name: known[name] for name in wanted}
@@ -157,9 +160,9 @@ def test_every_address_says_which_verb_it_carries_out(address: Address) -> None:
     assert address.verb in {*table, "public"}
 
 
-def test_only_probes_and_the_links_that_mails_carry_their_own_right_in_are_public() -> None:
+def test_only_probes_and_the_links_that_carry_their_own_right_in_are_public() -> None:
     public = {address.name for address in ADDRESSES if address.verb == "public"}
-    assert public == {"invitation", "unsubscribe", "livez", "readyz", "metrics"}
+    assert public == {"calendar_feed", "invitation", "unsubscribe", "livez", "readyz", "metrics"}
 
 
 def test_forms_and_pages_named_here_exist() -> None:

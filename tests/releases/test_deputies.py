@@ -250,6 +250,17 @@ def test_a_withdrawn_poll_is_told_to_the_deputy_who_was_asked(release: Release, 
     assert "Cy" in {row.recipient.name.split()[0] for row in release.reminders.filter(kind="withdrawn")}
 
 
+def test_a_deputy_who_is_on_nothing_and_goes_away_too_leaves_the_mail_with_the_absent_person(
+    release: Release, cast: Cast
+) -> None:
+    away(release, cast.ben, cast.cy, timezone.now(), release.t_zero)
+    ledger.plan(timezone.now())
+    assert release.reminders.planned().filter(kind="mark", recipient=cast.ben).count() == 0
+    away(release, cast.cy, cast.gus, timezone.now(), release.t_zero)
+    ledger.plan(timezone.now())
+    assert release.reminders.planned().filter(kind="mark", recipient=cast.ben).count() == 3
+
+
 # What it costs
 
 

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 import time_machine
 from django.db import IntegrityError, OperationalError, transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from relcoord.lib.mail import Courier
-from releases import ledger, mail, people, reminders, workflow
+from releases import ledger, mail, people, reminders, ticking, workflow
 from releases.models import Heartbeat, Release, Reminder, Status
 from tests.factories import Cast, ReleaseFactory, bring_to, role, window
 from tests.releases.mailing import at, row, state
@@ -340,8 +341,38 @@ def test_a_ledger_with_nothing_to_do_costs_few_statements_however_many_releases(
     now = timezone.now()
     ledger.tick(now)
     Reminder.objects.filter(kind="assigned").delete()
-    with django_assert_max_num_queries(17):
+    with django_assert_max_num_queries(9):
         ledger.tick(now + SECOND)
+
+
+def test_a_release_is_planned_again_with_its_next_event_and_else_once_an_hour(release: Release, cast: Cast) -> None:
+    now = timezone.now()
+    ledger.plan(now)
+    Reminder.objects.all().delete()  # nobody does that; it shows who is looked at
+    assert ledger.plan(now + HOUR - SECOND) == 0
+    assert ledger.plan(now + HOUR) > 0
+    Reminder.objects.all().delete()
+    ticking.write_note(release, "all quiet", by=cast.ada)
+    assert ledger.plan(now + HOUR + SECOND) > 0
+
+
+def test_an_absence_named_while_a_release_is_planned_is_seen_with_the_next_look(release: Release, cast: Cast) -> None:
+    now = timezone.now()
+    ledger.plan(now)
+    read = ledger._live(Q(pk=release.pk))
+    people.delegate(cast.cy, cast.sam, timezone.localdate(), timezone.localdate(), by=cast.cy)
+    ledger._note_planned(read, set(), now + SECOND)
+    assert ledger._live(ledger._to_plan(now + SECOND)) == [release]
+
+
+def test_marks_that_a_clock_ahead_took_for_past_are_planned_when_it_is_set_right(release: Release) -> None:
+    ahead = at(release, "T-1d")
+    ledger.plan(ahead)
+    reminders.beat(ahead)
+    assert not release.reminders.filter(mark="T-3d").exists()
+    ledger.follow_clock(timezone.now())
+    ledger.plan(timezone.now())
+    assert release.reminders.filter(mark="T-3d").exists()
 
 
 def test_retiring_ends_what_no_longer_matches_without_sending(release: Release, cast: Cast) -> None:

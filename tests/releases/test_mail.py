@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.header import decode_header, make_header
 from email.utils import parseaddr
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+import time_machine
 from django.core import mail as outbox
 from django.core import signing
 from django.test import Client
@@ -34,6 +38,7 @@ from tests.factories import (
     window,
 )
 from tests.releases.mailing import at, html, look, names, one
+from tests.snapshot import changed, snapshot
 
 HOUR = timedelta(hours=1)
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -62,6 +67,7 @@ def links(message: Any) -> list[str]:
     return parser.links
 
 
+NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 EVERY_MAIL: list[Any] = []  # written once a process: to read them no test needs the rows they came from
 
 
@@ -74,8 +80,13 @@ def every_mail(request: pytest.FixtureRequest) -> list[Any]:
 
 
 @pytest.fixture
-def just_mailed(cast: Cast) -> list[Any]:
-    """The same, with the releases still there."""
+def just_mailed(cast: Cast) -> Iterator[list[Any]]:
+    """The same, with the releases still there, at a noon that stands still. `kind` says of which kind each is."""
+    with time_machine.travel(NOON, tick=False):
+        yield mailed(cast)
+
+
+def mailed(cast: Cast) -> list[Any]:
     later = ReleaseFactory()
     bring_to(later, Status.CLEARED)
     ticking.reopen(item(later, "All PRs merged"), by=cast.ada, revoke="a late fix")
@@ -100,7 +111,10 @@ def just_mailed(cast: Cast) -> list[Any]:
     ledger.tick(timezone.now() + 2 * HOUR + timedelta(minutes=1))
     ledger.tick(timezone.now() + 3 * HOUR + timedelta(minutes=2))
     ledger.tick(fresh(asked).t_zero - HOUR)
-    assert set(Reminder.objects.filter(state="sent").values_list("kind", flat=True)) == set(Reminder.Kind.values)
+    kinds = dict(Reminder.objects.filter(state="sent").values_list("message_id", "kind"))
+    assert set(kinds.values()) == set(Reminder.Kind.values)
+    for message in outbox.outbox:
+        message.kind = kinds[message.extra_headers["Message-ID"]]  # type: ignore[attr-defined]
     return list(outbox.outbox)
 
 
@@ -109,7 +123,9 @@ def just_mailed(cast: Cast) -> list[Any]:
 
 def test_every_kind_of_mail_is_written_by_hand_in_both_parts(every_mail: list[Any]) -> None:
     for message in every_mail:
-        assert [alternative.mimetype for alternative in message.alternatives] == ["text/html"]
+        assert message.alternatives[0].mimetype == "text/html"
+        assert all(other.mimetype.startswith("text/calendar; method=") for other in message.alternatives[1:])
+        assert ("calendar" in message.body) == (len(message.alternatives) == 2) == ("calendar" in html(message))
         for part in (message.subject, message.body, html(message)):
             assert part.strip()
             assert "{{" not in part
@@ -134,8 +150,7 @@ def test_every_link_of_a_mail_stands_in_both_parts_and_opening_it_changes_nothin
 ) -> None:
     client = Client()
     client.force_login(User.objects.get(email="ada@example.org"), "django.contrib.auth.backends.ModelBackend")
-    before = (Event.objects.count(), Reminder.objects.order_by("pk").values_list("pk", "state").count())
-    states = list(Release.objects.order_by("pk").values_list("pk", "status", "event_sequence"))
+    before = snapshot()
     seen: set[str] = set()
     for message in just_mailed:
         found = links(message)
@@ -146,8 +161,44 @@ def test_every_link_of_a_mail_stands_in_both_parts_and_opening_it_changes_nothin
             seen.add(link.removeprefix(settings.SITE_URL))
     for path in seen:
         assert client.get(path).status_code in (200, 302), path
-    assert before == (Event.objects.count(), Reminder.objects.count())
-    assert states == list(Release.objects.order_by("pk").values_list("pk", "status", "event_sequence"))
+    assert changed(before, snapshot()) == []
+
+
+@pytest.mark.parametrize("kind", Reminder.Kind.values)
+def test_a_mail_says_what_was_agreed(every_mail: list[Any], kind: str) -> None:
+    """Both parts as they stand in `tests/releases/mails/`; WRITE_MAILS=1 writes them anew, for a look at the change."""
+    file = Path(__file__).parent / "mails" / f"{kind}.txt"
+    found = "\n".join(as_agreed(message) for message in first_two(every_mail, kind))
+    if os.environ.get("WRITE_MAILS"):
+        file.write_text(found, encoding="utf-8")
+    assert found == file.read_text(encoding="utf-8")
+
+
+def first_two(mails: list[Any], kind: str) -> list[Any]:
+    """Of two subjects, where a kind has so many: "act" and "know", or marks and summaries."""
+    mine = sorted((mail for mail in mails if mail.kind == kind), key=lambda mail: (as_agreed(mail), mail.to))
+    by_shape = {re.sub(r"[\d:]+", "", mail.subject).split(":")[-1]: mail for mail in reversed(mine)}
+    return list(by_shape.values())[:2]
+
+
+def as_agreed(message: Any) -> str:
+    """A mail as text, without what is another each time: numbers of rows, tokens, hashes."""
+    heads = {"Subject": message.subject, "From": message.from_email, "To": message.to[0]}
+    heads |= {"Reply-To": ", ".join(message.reply_to), **message.extra_headers}
+    lines = [*(f"{name}: {value}" for name, value in heads.items()), "", message.body, "", html(message), ""]
+    said = "\n".join(lines)
+    for pattern, instead in NEVER_THE_SAME.items():
+        said = re.sub(pattern, instead, said)
+    return said
+
+
+NEVER_THE_SAME = {
+    r"PAY-\d+\.0": "PAY-1.0",
+    r"pay-\d+-0": "pay-1-0",
+    r"(items|reminder|release|u\d+|polls?)([-/])\d+": r"\1\2N",
+    r"\b[0-9a-f]{64}\b": "HEAD",
+    r"(/unsubscribe/|/welcome/)[^/\s\">]+": r"\1TOKEN",
+}
 
 
 def test_subjects_begin_with_the_key_and_are_short_where_they_can_be(every_mail: list[Any]) -> None:

@@ -1,8 +1,8 @@
-"""The long form, behind `python3 dev.py chaos`: many random histories, many kills; tables go to docs/reliability.md.
+"""The long form, behind `python3 dev.py chaos`: random histories, kills, load; tables go to docs/reliability.md.
 
-    python -m tests.reliability.chaos [--histories 10000] [--first 0] [--kills 1000] [--processes 2]
+    python -m tests.reliability.chaos [--histories 10000] [--first 0] [--kills 1000] [--load 1000] [--processes 2]
 
-0 leaves one of the two out, and its table as it was. Each process plays its share of the histories on a PostgreSQL
+0 leaves one of the three out, and its table as it was. Each process plays its share of the histories on a PostgreSQL
 database of its own. Ends with 0 only when nothing was wrong; a history that fails is printed with its seed, and
 `history(seed)` is the same again.
 """
@@ -22,7 +22,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
@@ -31,12 +31,15 @@ from tests import plugin, provision
 from tests.reliability.history import A_BASE
 
 if TYPE_CHECKING:
+    from tests.provision import Server
     from tests.reliability.kills import Result as KillsResult
+    from tests.reliability.load import Handed, Ticked
 
 ROOT = Path(__file__).resolve().parents[2]
 REPORT = ROOT / "docs" / "reliability.md"
 BEGIN, END = "<!-- chaos: {} -->", "<!-- end of {} -->"
 SAID_EVERY = 60  # seconds
+A_MINUTE = 60.0  # seconds
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -44,22 +47,34 @@ def main(arguments: Sequence[str]) -> int:
     if asked.share:
         return play_share(asked.first, asked.histories)
     wrong: list[str] = []
-    with stage() as environment:
-        if asked.histories:
+    if asked.histories:
+        with stage() as environment:
             played = simulate(asked.first, asked.histories, asked.processes, environment)
-            wrong += played.wrong
-            publish("simulation", table(played, asked))
-        if asked.kills:
-            survived = chaos(asked.kills, environment)
-            wrong += survived.wrong
-            print(*survived.wrong, sep="\n")
-            publish("kills", table_of_kills(survived, asked, environment))
+        wrong += played.wrong
+        publish("simulation", table(played, asked), asked)
+    if asked.kills:
+        with durable_stage() as (environment, services):
+            survived = chaos(asked, environment, services)
+            postgres = version_of(environment["DATABASE_URL"])
+        wrong += survived.wrong
+        print(*survived.wrong, sep="\n")
+        publish("kills", table_of_kills(survived, asked, postgres), asked)
+    if asked.load and asked.kills:  # the application is set up once a process, on one database
+        wrong += ["the load"] * bool(subprocess.call([sys.executable, "-m", __spec__.name, *alone(asked)], cwd=ROOT))
+    elif asked.load:
+        wrong += loads(asked)
     return 1 if wrong else 0
 
 
-def publish(name: str, lines: list[str]) -> None:
+def alone(asked: argparse.Namespace) -> list[str]:
+    """The options of a process that measures the load and nothing else."""
+    return ["--histories=0", "--kills=0", f"--load={asked.load}", f"--future={asked.future}"]
+
+
+def publish(name: str, lines: list[str], asked: argparse.Namespace) -> None:
     print("\n".join(lines), flush=True)
-    write(name, lines)
+    if not asked.quick:
+        write(name, lines)
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
@@ -67,7 +82,10 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--histories", type=int, default=10_000, help="how many to play (default: %(default)s)")
     parser.add_argument("--first", type=int, default=0, help="the seed of the first (default: %(default)s)")
     parser.add_argument("--kills", type=int, default=1_000, help="how many (default: %(default)s)")
+    parser.add_argument("--load", type=int, default=1_000, help="mails due in one minute (default: %(default)s)")
+    parser.add_argument("--future", type=int, default=100_000, help="reminders still to come (default: %(default)s)")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 2, help="at once (default: %(default)s)")
+    parser.add_argument("--quick", action="store_true", help="as the tests run it: younger deaths, nothing written")
     parser.add_argument("--share", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args(arguments)
 
@@ -85,6 +103,20 @@ def stage() -> Iterator[dict[str, str]]:
         broker = until_the_end.enter_context(provision.redis())
         own = {"VAR_DIR": var, "DATABASE_URL": url, "REDIS_URL": broker}
         yield given | plugin.SETTINGS | plugin.PRODUCTION | own
+
+
+@contextmanager
+def durable_stage() -> Iterator[tuple[dict[str, str], dict[str, Server]]]:
+    """PostgreSQL and Redis that can be killed, and keep what they were told; given ones are not asked for that."""
+    from tests.reliability.kills import POSTGRES, REDIS
+
+    with ExitStack() as until_the_end:
+        var = until_the_end.enter_context(tempfile.TemporaryDirectory(prefix="relcoord-chaos-"))
+        database = until_the_end.enter_context(provision.postgres_server(durable=True))
+        broker = until_the_end.enter_context(provision.redis_server(durable=True))
+        given = {name: value for name, value in os.environ.items() if name not in plugin.CLEARED}
+        own = {"VAR_DIR": var, "DATABASE_URL": database.url, "REDIS_URL": broker.url, "STATIC_ROOT": f"{var}/static"}
+        yield given | plugin.SETTINGS | plugin.PRODUCTION | own, {REDIS: broker, POSTGRES: database}
 
 
 def new_database(url: str, name: str) -> str:
@@ -202,46 +234,135 @@ def play_share(first: int, histories: int) -> int:
 # The kills
 
 
-def chaos(kills: int, environment: dict[str, str]) -> KillsResult:
-    """Kill the programs of production while mails flow, on a database of its own."""
-    database = new_database(environment["DATABASE_URL"], "chaos")
+def chaos(asked: argparse.Namespace, environment: dict[str, str], services: dict[str, Server]) -> KillsResult:
+    """Kill the programs and services of production while mails flow, on a database of its own."""
+    environment = prepared(environment, "chaos", pages=not asked.quick)
+    from tests.reliability.kills import run
+    from tests.smtp import sink
+
+    log = Path(environment["VAR_DIR"]) / "programs.log"
+    with sink(SimpleNamespace()) as smtp, log.open("w") as output:
+        given = environment | {"EMAIL_URL": f"smtp+plain://127.0.0.1:{smtp.port}"}
+        found = run(asked.kills, given, services, smtp, output, provision.free_port(), quick=asked.quick)
+    if found.wrong and asked.quick:
+        print(log.read_text())
+    return found
+
+
+def prepared(environment: dict[str, str], name: str, *, pages: bool = True) -> dict[str, str]:
+    """Set Django up in this process, on a new database of this name; returns the environment of the programs.
+
+    Without `pages` the style sheets are not collected: forms are taken, pages cannot be shown.
+    """
+    database = new_database(environment["DATABASE_URL"], name)
     environment = environment | {"DATABASE_URL": database, "DJANGO_SETTINGS_MODULE": "relcoord.settings"}
     os.environ.clear()
     os.environ.update(environment)
     import django
 
     django.setup()
-    logging.getLogger("mail.log").setLevel(logging.WARNING)  # the SMTP server's every line
+    for noisy in ("mail.log", "releases.tasks", "relcoord.lib.cache"):  # every line; every broken connection
+        logging.getLogger(noisy).setLevel(logging.ERROR)
     from django.core.management import call_command
 
-    from tests.reliability.kills import run
-    from tests.smtp import sink
-
-    call_command("migrate", verbosity=0)
-    log = Path(environment["VAR_DIR"]) / "programs.log"
-    with sink(SimpleNamespace()) as smtp, log.open("w") as output:
-        given = environment | {"EMAIL_URL": f"smtp+plain://127.0.0.1:{smtp.port}"}
-        return run(kills, given, smtp, output)
+    with at_ease():
+        call_command("migrate", verbosity=0)
+    if pages:
+        call_command("collectstatic", interactive=False, verbosity=0)
+    return environment
 
 
-def table_of_kills(result: KillsResult, asked: argparse.Namespace, environment: dict[str, str]) -> list[str]:
-    from tests.reliability.kills import BEAT, SENDER, WORKER
+@contextmanager
+def at_ease() -> Iterator[None]:
+    """Let this process's commits not wait for the disk: what is made here is not put to the test."""
+    from django.db import connection
 
-    share = f"{100 * result.extra / result.senders_killed:.1f} %" if result.senders_killed else "-"
-    rows = [
-        ("`kill -9` of senders", result.kills[SENDER]),
-        ("`kill -9` of workers, which send too", result.kills[WORKER]),
-        ("`kill -9` of beat", result.kills[BEAT]),
-        ("mails owed (holds, reschedules, T-4h)", result.expected),
-        ("verbs the database refused, which owe nothing", result.refused),
-        ("mails a killed program had in hand", result.in_hand),
+    with connection.cursor() as cursor:
+        cursor.execute("SET synchronous_commit = off")
+    yield
+    connection.close()
+
+
+def table_of_kills(result: KillsResult, asked: argparse.Namespace, postgres: str) -> list[str]:
+    from tests.reliability.kills import AGES, BEAT, REDIS, SENDER, WORKER
+
+    def share(kills: int) -> str:
+        return f"{100 * result.extra / kills:.1f} %" if kills else "-"
+
+    also = {SENDER: "", WORKER: ", which send too", BEAT: "", REDIS: ""}
+    rows: list[tuple[str, int | str]] = [
+        (f"`kill -9` of {name}{also.get(name, '')}", result.kills[name]) for name in AGES
+    ]
+    rows += [
+        ("`kill -9` together", result.kills.total()),
+        *((f"verbs {name}", number) for name, number in sorted(result.verbs.items())),
+        *((name, number) for name, number in sorted(result.visits.items())),
+        ("mails owed by what was done", result.expected),
+        ("mails that were tried again: who had them was killed", result.in_hand),
         ("extra copies, all under the same Message-ID", result.extra),
-        ("extra copies, of the kills of senders and workers", share),
+        ("extra copies, of the kills of senders and workers", share(result.senders_killed)),
+        ("extra copies, of those and the kills of PostgreSQL", share(result.may_repeat)),
+        ("rows that ended missed", result.failed["missed"]),
+        ("rows that ended failed", result.failed["failed"]),
+        ("**acknowledged verbs the database forgot**", len(result.forgotten)),
         ("**copies under another Message-ID**", len(result.strangers)),
         ("**lost**", len(result.lost)),
     ]
-    command = f"python3 dev.py chaos --histories 0 --kills {asked.kills}"
-    return ["## Kills", "", *facts(command, version_of(environment["DATABASE_URL"]), result.seconds), "", *listed(rows)]
+    command = f"python3 dev.py chaos --histories 0 --kills {asked.kills} --load 0"
+    came = ", ".join(f"{number} {kind}" for kind, number in sorted(result.mails.items()))
+    facts_ = facts(command, postgres, result.seconds)
+    return ["## Kills", "", *facts_, f"- Mails that came: {came}", "", *listed(rows)]
+
+
+# The load
+
+
+def loads(asked: argparse.Namespace) -> list[str]:
+    """So many mails due in one minute, with Redis and with Redis absent; then a tick over very many to come."""
+    with durable_stage() as (environment, _):
+        environment = prepared(environment, "load")
+        from tests.reliability import load
+        from tests.smtp import sink
+
+        absent = environment | {"REDIS_URL": f"redis://127.0.0.1:{provision.free_port()}/0"}
+        log, found = Path(environment["VAR_DIR"]) / "programs.log", []
+        for drivers, given in ((load.BY_CELERY, environment), ((*load.BY_CELERY, *load.BY_LOOP), absent)):
+            with sink(SimpleNamespace()) as smtp, log.open("a") as output:
+                begins = datetime.now(UTC) + timedelta(seconds=A_MINUTE + 0.1 * asked.load)
+                releases = load.due_within(asked.load, begins, A_MINUTE)
+                mail = {"EMAIL_URL": f"smtp+plain://127.0.0.1:{smtp.port}"}
+                found.append(load.handed_over(releases, given | mail, smtp, output, drivers, patience=900))
+        postgres = version_of(environment["DATABASE_URL"])
+        publish("load", table_of_load(*found, asked, postgres), asked)
+        ticked = load.ticked(asked.future)
+        publish("tick", table_of_tick(ticked, asked, postgres), asked)
+    wrong = [line for one in (*found, ticked) for line in one.wrong]
+    print(*wrong, sep="\n")
+    return wrong
+
+
+def table_of_load(with_redis: Handed, without: Handed, asked: argparse.Namespace, postgres: str) -> list[str]:
+    """Seconds from the moment a mail is due until the server has it."""
+    command = f"python3 dev.py chaos --histories 0 --kills 0 --load {asked.load}"
+    words = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "max": 1.0}
+    both = (with_redis, without)
+    measured = [(name, *(f"{one.quantile(part):.1f} s" for one in both)) for name, part in words.items()]
+    rows = [("mails due within one minute", *(str(one.expected) for one in both))]
+    rows += [("mails that came", *(str(len(one.delays)) for one in both)), *measured]
+    lines = ["| from due to handed over | worker and beat | Redis absent: the second driver alone |", "|---|--:|--:|"]
+    return ["## Load", "", *facts(command, postgres), "", *lines, *(f"| {' | '.join(row)} |" for row in rows)]
+
+
+def table_of_tick(ticked: Ticked, asked: argparse.Namespace, postgres: str) -> list[str]:
+    rows: list[tuple[str, int | str]] = [
+        ("future reminders", ticked.rows),
+        ("releases they belong to", ticked.releases),
+        ("planning all of them, once", f"{ticked.first:.1f} s"),
+        ("planning with nothing to plan, median of 5", f"{ticked.plan:.2f} s"),
+        ("a whole tick with nothing to do, median of 5", f"{ticked.tick:.2f} s"),
+    ]
+    command = f"python3 dev.py chaos --histories 0 --kills 0 --load {asked.load} --future {asked.future}"
+    return ["## A tick over what is still to come", "", *facts(command, postgres), "", *listed(rows)]
 
 
 # The report
@@ -277,15 +398,15 @@ def table(result: Result, asked: argparse.Namespace) -> list[str]:
     rows += [(name, sum(result.counts[f"happening: {what}"] for what in whats)) for name, whats in HAPPENINGS.items()]
     rows += [(f"**{name}**", result.counts[name]) for name in WRONG]
     first = f" --first {asked.first}" if asked.first else ""
-    command = f"python3 dev.py chaos --histories {asked.histories}{first} --kills 0"
+    command = f"python3 dev.py chaos --histories {asked.histories}{first} --kills 0 --load 0"
     return ["## Simulation", "", *facts(command, result.postgres, result.seconds), "", *listed(rows)]
 
 
-def facts(command: str, postgres: str, seconds: float) -> list[str]:
+def facts(command: str, postgres: str, seconds: float | None = None) -> list[str]:
     return [
         f"- Date: {datetime.now(UTC):%Y-%m-%d}",
         f"- Machine: {os.cpu_count()} CPUs, Python {platform.python_version()}, PostgreSQL {postgres}",
-        f"- Command: `{command}`, {seconds:.0f} s",
+        f"- Command: `{command}`" + (f", {seconds:.0f} s" if seconds else ""),
     ]
 
 
@@ -295,26 +416,53 @@ def listed(rows: list[tuple[str, int | str]]) -> list[str]:
 
 INTRODUCTION = """# Reliability of the reminders: what was measured
 
-Written by `python3 dev.py chaos`; each run replaces the part it measured. What the words mean stands in
-`tests/reliability/model.py`, which says what should have been sent and imports nothing of the application.
+Written by `python3 dev.py chaos`, every word of it; each run replaces the parts it measured. What the words mean stands
+in `tests/reliability/model.py`, which says what should have been sent and imports nothing of the application.
 
-- In the simulation time is travelled and the mail server is a stand-in behind the real courier; in one history of five
-  the mails that are no marks flow as well. It demands a mail only where five minutes on end were undisturbed (18 more
-  after a temporary failure, which the back-off may take), so more are sent than are demanded; none may be sent that is
-  not wanted at its moment.
-- In the kills programs, PostgreSQL, Redis and the SMTP server are real. Web, Redis and PostgreSQL are not killed yet.
+- **Simulation**: time is travelled and the mail server is a stand-in behind the real courier; in one history of five the
+  mails that are no marks flow as well. It demands a mail only where five minutes on end were undisturbed (18 more after
+  a temporary failure, which the back-off may take), so more are sent than are demanded; none may be sent that is not
+  wanted at its moment.
+- **Kills**: programs, web server, PostgreSQL, Redis and the SMTP server are real, and all but the last are killed with
+  all their processes and come back on the same data. What is owed follows from the verbs that were done, never from the
+  ledger. A verb whose answer was lost owes its mails if its event is in the history, which its own transaction writes;
+  a verb that was acknowledged must be there.
+- **Load**: real programs and a real SMTP server on this machine; from the moment a mail is due until the server has it.
+
+What this is weaker in than one might wish:
+
+- In the kills, mails of every kind flow, but only those that real time brings within the run: of the marks T-4h, of the
+  alarms T-1h, of the escalations the first. The others are the simulation's and the tests'. The mail about a new role
+  waits 2 seconds instead of 10 minutes for more of them.
+- A kill of PostgreSQL between hand-over and mark repeats a mail as the kill of a sender does. So the limit of 10 % extra
+  copies is held against the kills of senders, workers and PostgreSQL together; the share of senders and workers alone
+  is shown as well.
+- `kill -9` ends processes and not the machine: what PostgreSQL has given to the kernel survives. Its data is kept in
+  memory here where there is room, with `fsync` and `synchronous_commit` on.
+- A sender that is stopped past its lease and continued (`tests/services/test_ledger_races.py`) sends nothing more when
+  it was stopped before its last look. One that is stopped in the middle of its talk with the mail server may end it, and
+  then a second copy carries the same Message-ID.
+- Beat follows the clock on the wall, so that a clock set back an hour may keep it still for that hour. What holds up
+  nothing then is the second driver, `manage.py reminders --loop`, which has to be running for it.
 """
+PARTS = ("kills", "simulation", "load", "tick")
 
 
 def write(name: str, lines: list[str]) -> None:
-    """Replace the part called `name`, or add it."""
-    begin, end = BEGIN.format(name), END.format(name)
-    text = REPORT.read_text(encoding="utf-8") if REPORT.exists() else INTRODUCTION
-    part = "\n".join([begin, *lines, end])
-    before, found, rest = text.partition(begin)
-    text = before + part + rest.partition(end)[2] if found else f"{text.rstrip()}\n\n{part}\n"
+    """Replace the part called `name`; the other parts stay as they were measured."""
+    known = REPORT.read_text(encoding="utf-8") if REPORT.exists() else ""
+    parts = {part: found for part in PARTS if (found := part_of(known, part))} | {name: "\n".join(lines)}
     REPORT.parent.mkdir(exist_ok=True)
-    REPORT.write_text(text, encoding="utf-8")
+    REPORT.write_text(document(parts), encoding="utf-8")
+
+
+def part_of(text: str, name: str) -> str:
+    return text.partition(BEGIN.format(name) + "\n")[2].partition("\n" + END.format(name))[0]
+
+
+def document(parts: dict[str, str]) -> str:
+    marked = [f"{BEGIN.format(name)}\n{parts[name]}\n{END.format(name)}" for name in PARTS if name in parts]
+    return "\n\n".join([INTRODUCTION.rstrip(), *marked]) + "\n"
 
 
 if __name__ == "__main__":

@@ -1,79 +1,118 @@
-"""Chaos: the real programs are killed with `kill -9` at random while mails flow; nothing may be lost.
+"""Chaos: the real programs and services are killed with `kill -9` at random while mails flow; nothing may be lost.
 
-PostgreSQL, Redis and the SMTP server are real; senders (`manage.py reminders --loop`), a worker and beat are processes
-of their own, each killed at a random age and started again at once. What should have been sent is known from what was
-done, never from the ledger: each hold and each reschedule carries a number that its mails repeat, and each release born
-three hours before T-0 owes its T-4h mail to everybody on it.
+Senders (`manage.py reminders --loop`), a worker, beat, the web server, Redis and PostgreSQL run as in production, and
+each is killed at a random age and started again at once, the services on the same data and at the same address.
+PostgreSQL keeps every commit (`fsync` and `synchronous_commit` on), else its kill would be no fair test. What should
+have been sent is known from what was done (`journeys`), never from the ledger.
 """
 
 from __future__ import annotations
 
 import os
 import random
-import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
-from tests.provision import end_with_parent
-from tests.smtp import Sink
+from tests.provision import Server, end_with_parent
+
+if TYPE_CHECKING:
+    from tests.reliability.journeys import Flow, Mailbox, Owed, Visitor
+    from tests.smtp import Sink
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
-SENDER, WORKER, BEAT = "sender", "worker", "beat"
-AGES = {SENDER: (2.0, 7.0), WORKER: (4.0, 10.0), BEAT: (3.0, 9.0)}  # seconds until one is killed
-BETWEEN_VERBS = 0.4  # seconds
-MOST_EXTRA = 0.1  # of the kills of senders, each of which may repeat a mail
+SENDER, WORKER, BEAT, WEB = "sender", "worker", "beat", "web"
+REDIS, POSTGRES = "Redis", "PostgreSQL"
+AGES = {  # seconds from its being up until one is killed
+    SENDER: (2.0, 9.0),
+    WORKER: (5.0, 13.0),
+    BEAT: (5.0, 13.0),
+    WEB: (5.0, 13.0),
+    REDIS: (4.0, 12.0),
+    POSTGRES: (5.0, 13.0),
+}
+YOUNG = 0.25  # of those ages, in the quick form
+BETWEEN_VERBS = 0.3  # seconds
+AT_ONCE = 24  # releases on their way
+COALESCE = timedelta(seconds=2)  # here a sitting in which roles are given is short: its mail need not wait ten minutes
+EACH_AT_LEAST = 0.1  # of all kills, of each kind
+MOST_EXTRA = 0.1  # of the kills that may repeat a mail
 ENOUGH_TO_COUNT = 100  # kills; in fewer a share says nothing
-NUMBER = re.compile(r"number (\d+) of the chaos")
+SAID_EVERY = 60  # seconds
+LONGEST_START = 60.0  # seconds
+FIRST_VISIT = 1_000_000
 
 
 @dataclass
-class Program:
-    """One program; when it is killed, it starts again."""
+class Target:
+    """Something that is killed now and then, and starts again."""
 
     name: str
-    command: list[str]
-    environment: Mapping[str, str]
-    log: TextIO
-    process: subprocess.Popen[bytes] | None = None
+    begin: Callable[[], None]
+    end: Callable[[], None]
+    restart: Callable[[], None]
     dies_at: float = 0.0
 
-    def start(self, dice: random.Random) -> None:
-        self.process = subprocess.Popen(
-            self.command,
+    def live(self, age: float) -> None:
+        self.dies_at = time.monotonic() + age
+
+
+class Program:
+    """One program, in a session of its own, so that it can be killed with all it started."""
+
+    def __init__(self, command: list[str], environment: Mapping[str, str], log: TextIO) -> None:
+        self._command, self._environment, self._log = command, environment, log
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(
+            self._command,
             cwd=ROOT,
-            env=self.environment,
-            stdout=self.log,
-            stderr=self.log,
+            env=self._environment,
+            stdout=self._log,
+            stderr=self._log,
             start_new_session=True,
             preexec_fn=end_with_parent(signal.SIGKILL),
         )
-        self.dies_at = time.monotonic() + dice.uniform(*AGES[self.name])
+
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def stop(self) -> None:
+        """As a deployment does."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()
+            self._process.wait(timeout=60)
 
     def kill(self) -> None:
-        """With everything it started."""
-        if self.process is not None:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
+        if self._process is not None and self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
 
 
 @dataclass
 class Result:
     kills: Counter[str] = field(default_factory=Counter)
+    mails: Counter[str] = field(default_factory=Counter)  # that came, by kind
+    verbs: Counter[str] = field(default_factory=Counter)
+    visits: Counter[str] = field(default_factory=Counter)
     expected: int = 0
     lost: list[str] = field(default_factory=list)
+    forgotten: list[str] = field(default_factory=list)  # verbs that were acknowledged, and are gone
     extra: int = 0  # copies beyond the first
     strangers: list[str] = field(default_factory=list)  # copies under another Message-ID
     in_hand: int = 0  # mails that were tried again: the program that had them was killed
-    refused: int = 0  # verbs the database did not take, so that they owe nothing
+    failed: Counter[str] = field(default_factory=Counter)  # rows that ended missed or failed
     seconds: float = 0.0
 
     @property
@@ -82,140 +121,177 @@ class Result:
         return self.kills[SENDER] + self.kills[WORKER]
 
     @property
+    def may_repeat(self) -> int:
+        """The kills that may repeat a mail: who sends it, or what would have marked it, died after the hand-over."""
+        return self.senders_killed + self.kills[POSTGRES]
+
+    @property
     def wrong(self) -> list[str]:
         found = [f"lost: {line}" for line in self.lost]
+        found += [f"forgotten: {line}" for line in self.forgotten]
         found += [f"another Message-ID: {line}" for line in self.strangers]
-        if self.senders_killed >= ENOUGH_TO_COUNT and self.extra > MOST_EXTRA * self.senders_killed:
-            found.append(f"{self.extra} extra copies in {self.senders_killed} kills of senders")
+        if self.may_repeat >= ENOUGH_TO_COUNT and self.extra > MOST_EXTRA * self.may_repeat:
+            found.append(f"{self.extra} extra copies in {self.may_repeat} kills of senders, workers and PostgreSQL")
         return found
 
 
-class Flow:
-    """Keeps mails flowing, and knows by itself to whom each of them has to go."""
-
-    def __init__(self, dice: random.Random) -> None:
-        from tests.factories import Cast, ReleaseFactory, role
-
-        cast = Cast()
-        self.dice, self.cast = dice, cast
-        people = (cast.ada, cast.ben, cast.dana, cast.eli, cast.fay, cast.gus)
-        self.names = [person.name.split()[0] for person in people]
-        # everybody coordinates or develops, so that each has something open at T-4h
-        self.holders = {**cast.holders(), role("Developers"): [person for person in people if person != cast.ada]}
-        self.base = [ReleaseFactory(key=f"BASE-{n}", window=self._far(), holders=self.holders) for n in range(4)]
-        self.held = [False] * len(self.base)
-        self.expected: set[tuple[str, str]] = set()  # (what, to whom)
-        self.numbers = self.refused = 0
-
-    def _far(self) -> object:
-        from tests.factories import window
-
-        return window(timedelta(days=30, minutes=self.dice.randint(1, 20_000)))
-
-    def step(self) -> None:
-        """One verb; what it owes is expected from its commit on."""
-        from django.db import DatabaseError
-
-        self.numbers += 1
-        try:
-            what = self._birth() if self.numbers % 6 == 0 else self._verb()
-        except DatabaseError:
-            self.refused += 1
-            return
-        self.expected |= {(what, name) for name in self.names}
-
-    def _birth(self) -> str:
-        from tests.factories import ReleaseFactory, window
-
-        key = f"MARK-{self.numbers}"
-        ReleaseFactory(key=key, window=window(timedelta(hours=3)), holders=self.holders)
-        return f"{key} T-4h"
-
-    def _verb(self) -> str:
-        from releases import workflow
-
-        one = self.dice.randrange(len(self.base))
-        words = f"number {self.numbers} of the chaos"
-        if self.held[one]:
-            workflow.resume(self.base[one], by=self.cast.ada, window=self._far(), reason=words)  # type: ignore[arg-type]
-        else:
-            workflow.hold(self.base[one], words, by=self.cast.ada)
-        self.held[one] = not self.held[one]
-        return words
-
-
-def received(sink: Sink) -> dict[tuple[str, str], list[str]]:
-    """The Message-IDs of what came, by what it was and to whom."""
-    found: dict[tuple[str, str], list[str]] = {}
-    for message in list(sink.taken):
-        name = str(message["To"]).split()[0].strip('"')
-        body = message.get_body(("plain",))
-        number = NUMBER.search(" ".join(str(body.get_content()).split())) if body else None
-        what = number[0] if number else str(message["Subject"]).split(":")[0]
-        found.setdefault((what, name), []).append(str(message["Message-ID"]))
-    return found
-
-
-def programs(environment: Mapping[str, str], log: TextIO, senders: int) -> list[Program]:
+def targets(
+    environment: Mapping[str, str], log: TextIO, senders: int, port: int, services: Mapping[str, Server]
+) -> list[Target]:
     celery = [str(BIN / "celery"), "--app", "relcoord"]
+    web = [str(BIN / "gunicorn"), "relcoord.wsgi", "--bind", f"127.0.0.1:{port}", "--workers", "1", "--threads", "4"]
     commands = [(SENDER, [sys.executable, "manage.py", "reminders", "--loop"])] * senders
-    commands += [
-        (WORKER, [*celery, "worker", "--concurrency", "1"]),
-        (BEAT, [*celery, "beat", "--pidfile="]),
-    ]
-    return [Program(name, command, environment, log) for name, command in commands]
+    commands += [(WORKER, [*celery, "worker", "--concurrency", "1"]), (BEAT, [*celery, "beat", "--pidfile="])]
+    commands += [(WEB, web)]
+    found = []
+    for name, command in commands:
+        program = Program(command, environment, log)
+        found.append(Target(name, program.start, program.kill, program.start))
+    return found + [Target(name, _nothing, one.kill, one.start_again) for name, one in services.items()]
+
+
+def _nothing() -> None:
+    """The services run already, and end with the stage."""
 
 
 def run(
     kills: int,
     environment: Mapping[str, str],
+    services: Mapping[str, Server],
     sink: Sink,
     log: TextIO,
+    port: int,
     *,
-    senders: int = 3,
-    patience: float = 240,
-    afterwards: Callable[[], object] = lambda: None,
+    quick: bool = False,
 ) -> Result:
-    """Kill so often, then wait until everything has come, for `patience` seconds at most (a lease lasts 120).
+    """Kill so often, then wait until everything has come (a lease lasts 120 seconds).
 
-    `afterwards` is called once the killing is over. The killed stay killed at their random ages; nothing is spared.
+    Then the senders start once more. In the quick form all die younger, and when the killing is over the leases of the
+    killed are over too, as if two minutes had passed.
     """
+    from django.db import connections
+
+    from releases import people
+    from tests.reliability.journeys import Flow, Mailbox, Visitor
+
+    people.COALESCE = COALESCE
+    pace = YOUNG if quick else 1.0
     dice, result, started = random.Random(kills), Result(), time.monotonic()
-    flow, running = Flow(dice), programs(environment, log, senders)
+    mailbox = Mailbox(sink)
+    flow = Flow(dice, mailbox, AT_ONCE)
+    visitor = Visitor(flow.troupe, f"http://127.0.0.1:{port}", FIRST_VISIT)
+    if quick:
+        visitor.pages = ()  # they take longer to come than the web server lives
+    running = targets(environment, log, 1 if quick else 2, port, services)
     sink.before_answer = lambda to: time.sleep(0.02)  # a server takes its time between the mail and its answer
+    thread = threading.Thread(target=visitor.run, daemon=True)
     try:
-        for program in running:
-            program.start(dice)
-        while result.kills.total() < kills:
+        for target in running:
+            target.begin()
+        thread.start()
+        starts = Starts(visitor)
+        for target in running:
+            target.live(pace * dice.uniform(*AGES[target.name]))
+        progress = Progress()
+        while result.kills.total() < kills or spared(result, kills):
             flow.step()
-            time.sleep(BETWEEN_VERBS * dice.uniform(0.5, 1.5))
-            for program in running:
-                if time.monotonic() >= program.dies_at:
-                    program.kill()
-                    result.kills[program.name] += 1
-                    program.start(dice)
-        afterwards()
-        _wait(lambda: flow.expected <= received(sink).keys(), patience)
+            progress.say(result, flow)
+            starts.look()
+            time.sleep(BETWEEN_VERBS * dice.uniform(0.2, 1.0))
+            for target in running:
+                if time.monotonic() >= target.dies_at:
+                    target.end()
+                    result.kills[target.name] += 1
+                    starts.begins(target)
+                    target.restart()
+                    target.live(starts.last + pace * dice.uniform(*AGES[target.name]))
+        visitor.stopped.set()
+        thread.join(timeout=60)
+        assert not thread.is_alive()
+        connections.close_all()  # the last kill may have been PostgreSQL's
+        flow.find_out()
+        visitor.settle_doubts()
+        expected = flow.tally.expected | visitor.expected
+        time.sleep(COALESCE.total_seconds())
+        if quick:
+            _two_minutes_later()
+        for target in [target for target in running if target.name == SENDER]:
+            target.end()
+            target.restart()
+        _wait(mailbox, expected, 90 if quick else 300)
     finally:
-        for program in running:
-            program.kill()
-    return _counted(result, flow, sink, time.monotonic() - started)
+        visitor.stopped.set()
+        for target in running:
+            if target.name not in services:
+                target.end()
+    result.verbs, result.visits, result.forgotten = flow.tally.verbs, visitor.visits, flow.tally.forgotten
+    return _counted(result, expected, mailbox, time.monotonic() - started)
 
 
-def _wait(done: Callable[[], bool], patience: float) -> None:
-    end = time.monotonic() + patience
-    while not done() and time.monotonic() < end:
-        time.sleep(1)
+def spared(result: Result, kills: int) -> bool:
+    """Is there a kind that was killed too seldom?"""
+    return any(result.kills[name] < int(EACH_AT_LEAST * kills) for name in AGES)
 
 
-def _counted(result: Result, flow: Flow, sink: Sink, seconds: float) -> Result:
+class Starts:
+    """How long a program takes from its start until it is of use: it differs tenfold with what the machine is doing.
+
+    The web server tells, because it can be seen from outside; the others take no longer.
+    """
+
+    def __init__(self, visitor: Visitor) -> None:
+        self._visitor, self._begun, self.last = visitor, time.monotonic(), LONGEST_START
+        while not visitor.answered_at and time.monotonic() < self._begun + LONGEST_START:
+            time.sleep(0.05)
+        self.look()
+
+    def begins(self, target: Target) -> None:
+        if target.name == WEB:
+            self._begun = time.monotonic()
+
+    def look(self) -> None:
+        if (took := self._visitor.answered_at - self._begun) > 0 and self._begun:
+            self.last, self._begun = took, 0.0
+
+
+class Progress:
+    """Says now and then how far it is."""
+
+    def __init__(self) -> None:
+        self.started = self.said = time.monotonic()
+
+    def say(self, result: Result, flow: Flow) -> None:
+        if time.monotonic() - self.said > SAID_EVERY:
+            self.said = time.monotonic()
+            owed = len(flow.tally.expected)
+            print(f"{result.kills.total()} kills, {owed} mails owed, {self.said - self.started:.0f} s", flush=True)
+
+
+def _two_minutes_later() -> None:
+    """As far as leases can tell."""
+    from django.utils import timezone
+
     from releases.models import Reminder
 
-    came = received(sink)
+    Reminder.objects.filter(state="sending").update(lease_until=timezone.now())
+
+
+def _wait(mailbox: Mailbox, expected: set[Owed], patience: float) -> None:
+    end = time.monotonic() + patience
+    mailbox.look()
+    while not mailbox.has(expected) and time.monotonic() < end:
+        time.sleep(0.2)
+        mailbox.look()
+
+
+def _counted(result: Result, expected: set[Owed], mailbox: Mailbox, seconds: float) -> Result:
+    from releases.models import Reminder
+
     result.in_hand = Reminder.objects.filter(attempts__gt=1).count()
-    result.expected, result.refused, result.seconds = len(flow.expected), flow.refused, seconds
-    result.lost = sorted(f"{what} to {name}" for what, name in flow.expected - came.keys())
-    copies = [(what, name, ids) for (what, name), ids in came.items() if (what, name) in flow.expected]
+    result.failed = Counter(Reminder.objects.filter(state__in=("failed", "missed")).values_list("state", flat=True))
+    result.expected, result.seconds, result.mails = len(expected), seconds, mailbox.kinds
+    result.lost = sorted(f"{what} to {name}" for what, name in expected - mailbox.ids.keys())
+    copies = [(what, name, ids) for (what, name), ids in mailbox.ids.items() if (what, name) in expected]
     result.extra = sum(len(ids) - 1 for _, _, ids in copies)
     result.strangers = sorted(f"{what} to {name}: {set(ids)}" for what, name, ids in copies if len(set(ids)) > 1)
     return result

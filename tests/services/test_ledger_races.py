@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import threading
@@ -12,6 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from django.db import connection
 from django.utils import timezone
@@ -174,6 +176,56 @@ def test_a_sender_killed_between_claim_and_mark_loses_nothing(
     owed.refresh_from_db()
     assert (owed.state, owed.message_id) == ("sent", lost)
     assert smtp.ids() == [lost] * copies, "a second copy carries the same Message-ID"
+
+
+def cut_other_lines() -> None:
+    """End every other connection to the test's database, as a PostgreSQL that is killed does."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+
+
+def test_a_database_that_is_away_between_hand_over_and_mark_makes_no_second_copy(
+    owed: Reminder, smtp: Sink, service_environment: dict[str, str]
+) -> None:
+    gate = Gate()
+    smtp.before_answer = gate.wait
+    process = one_shot(service_environment, smtp)
+    assert gate.reached.wait(timeout=PATIENCE)
+    cut_other_lines()
+    gate.opened.set()
+    process.wait(timeout=PATIENCE)
+
+    owed.refresh_from_db()
+    assert owed.state == "sent"
+    assert smtp.ids() == [owed.message_id]
+
+
+def test_a_sender_stopped_past_its_lease_and_continued_sends_nothing_more(
+    owed: Reminder, smtp: Sink, service_environment: dict[str, str]
+) -> None:
+    """It is stopped between claim and hand-over: there the mail is written, for which it reads who holds what.
+
+    Planning reads that too, and gives up waiting for it.
+    """
+    url = service_environment["DATABASE_URL"]
+    patient = service_environment | {"DATABASE_URL": f"{url}&options=-c%20lock_timeout%3D3s"}
+    with psycopg.connect(url) as elsewhere:
+        elsewhere.execute("LOCK TABLE releases_assignment IN ACCESS EXCLUSIVE MODE")
+        first = one_shot(patient, smtp)
+        wait_until(lambda: is_sending(owed))
+        first.send_signal(signal.SIGSTOP)
+    Reminder.objects.filter(pk=owed.pk).update(lease_until=timezone.now())  # as two minutes later
+    assert one_shot(service_environment, smtp).wait(timeout=PATIENCE) == 0
+    owed.refresh_from_db()
+    assert (owed.state, owed.attempts, smtp.ids()) == ("sent", 2, [owed.message_id])
+
+    first.send_signal(signal.SIGCONT)
+    assert first.wait(timeout=PATIENCE) == 0
+
+    assert smtp.ids() == [owed.message_id], "no second send"
 
 
 def test_the_second_driver_goes_on_until_it_is_told_to_stop(

@@ -6,6 +6,7 @@ import signal
 import threading
 import time
 from argparse import ArgumentParser
+from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand
@@ -23,6 +24,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--loop", action="store_true", help="go on until stopped")
+        parser.add_argument("--alive", metavar="FILE", type=Path, help="touch this file before each look: for probes")
 
     def handle(self, *args: Any, **options: Any) -> None:
         if not options["loop"]:
@@ -34,6 +36,8 @@ class Command(BaseCommand):
         due = time.monotonic()
         while not stop.wait(max(0.0, due - time.monotonic())):
             due = time.monotonic() + EVERY
+            if options["alive"]:
+                options["alive"].touch()
             self.look()
 
     def look(self) -> None:
