@@ -13,6 +13,7 @@ STATIC_ROOT = None  # nothing is collected
 WHITENOISE_AUTOREFRESH = True
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 SESSION_ENGINE = "django.contrib.sessions.backends.db"
+SESSION_CACHE_ALIAS = "default"
 CELERY_BROKER_URL = "memory://"  # tests/services meets the real broker, in processes of its own
 CELERY_BROKER_TRANSPORT = None
 CELERY_BROKER_TRANSPORT_OPTIONS = {}

@@ -72,8 +72,10 @@ def test_a_clock_step_of_an_hour_holds_up_no_look_of_the_second_driver(monkeypat
 
         monkeypatch.setattr(ledger, "tick", tick)
         guard.start()
-        command.Command().handle(loop=True)
-    guard.cancel()
+        try:
+            command.Command().handle(loop=True, alive=None)
+        finally:
+            guard.cancel()
 
     assert len(looks) == len(steps) + 1
     assert looks[1] < looks[0] < looks[2], "the clock was set back and forth"
