@@ -43,6 +43,11 @@ def test_settings_are_saved_and_the_next_page_follows_them(ada: Client, cast: Ca
     assert "Times in Asia/Tokyo" in text(answer)
 
 
+def test_the_moment_a_page_is_of_is_told_in_the_readers_zone(ada: Client, cast: Cast) -> None:
+    User.objects.filter(pk=cast.ada.pk).update(time_zone="Asia/Kathmandu")
+    assert 'id="as-of" data-zone="Asia/Kathmandu"' in ada.get("/releases/").content.decode()
+
+
 @pytest.mark.parametrize(
     ("other", "sentence"),
     [
