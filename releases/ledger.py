@@ -102,7 +102,10 @@ def follow_clock(now: datetime) -> int:
 def free_leases(now: datetime) -> int:
     """Rows whose lease is over go back to planned and keep their Message-ID; returns how many."""
     over = Reminder.objects.filter(state=STATE.SENDING, lease_until__lte=now)
-    pks = list(over.values_list("pk", flat=True))
+    found = list(over.values_list("pk", "release"))
+    pks = [pk for pk, _ in found]
+    if found:  # what was planned since took them for sent
+        Planning.objects.filter(release__in={release for _, release in found if release}).forget()
     return sum(over.filter(pk=pk).update(state=STATE.PLANNED, lease_until=None, lease_token="") for pk in pks)
 
 
@@ -351,7 +354,7 @@ def _locked(pk: int) -> Reminder | None:
 
 
 def _end_planned(row: Reminder, state: str, reason: str) -> int:
-    if state == STATE.CANCELLED:  # somebody else may be owed it instead
+    if state in (STATE.CANCELLED, STATE.SUPERSEDED):  # another may be owed instead
         Planning.objects.filter(release=row.release_id).forget()
     return Reminder.objects.planned().filter(pk=row.pk).update(state=state, reason=reason[:300])
 
@@ -508,6 +511,8 @@ def _renew(row: Reminder, now: datetime) -> bool:
 
 
 def _let_go(row: Reminder, state: str, **fields: object) -> int:
+    if state != STATE.SENT:  # what was planned meanwhile took it for sent
+        Planning.objects.filter(release=row.release_id).forget()
     return _mine(row).update(state=state, lease_until=None, lease_token="", **fields)
 
 
@@ -533,8 +538,6 @@ def _persistently(mark: Callable[[], int]) -> int:
 
 
 def _end(row: Reminder, state: str, reason: str, **fields: object) -> bool:
-    if state == STATE.CANCELLED:
-        Planning.objects.filter(release=row.release_id).forget()
     _let_go(row, state, reason=reason[:300], **fields)
     return False
 

@@ -59,6 +59,11 @@ def test_no_mark_is_lost_stale_out_of_order_or_double(first: int) -> None:
     assert sum(len(account.sent) for account in accounts) > A_CHUNK, "mails flowed"
 
 
+@pytest.mark.parametrize("seed", [591, 698, 1017, 1169, 1433])
+def test_a_mark_under_way_while_its_release_moved_is_owed_again_when_its_sender_is_dead(seed: int) -> None:
+    assert verdict(history(seed)).wrong == []
+
+
 @pytest.mark.postgres
 @pytest.mark.parametrize("fault", faults.FAULTS, ids=lambda fault: fault.__name__)
 def test_the_simulation_sees_each_rule_that_is_left_out(fault: faults.Fault) -> None:
