@@ -151,6 +151,24 @@ def _running(server: Server) -> Iterator[None]:
         server.stop()
 
 
+def new_database(url: str, name: str) -> str:
+    """Make a database on the server of `url`; returns its URL."""
+    import psycopg
+
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}"')
+    return url.replace("/postgres?", f"/{name}?")
+
+
+def version_of(url: str) -> str:
+    """The version of the PostgreSQL behind `url`: "18.4"."""
+    import psycopg
+
+    with psycopg.connect(url) as connection:
+        number = connection.info.server_version
+    return f"{number // 10_000}.{number % 10_000}"
+
+
 def free_port() -> int:
     """A port of this machine nobody listens on right now."""
     with socket.socket() as probe:

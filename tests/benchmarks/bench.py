@@ -22,7 +22,8 @@ from typing import Any
 
 from tests.benchmarks import plot
 from tests.benchmarks.load import Ask, Measured, load, request
-from tests.benchmarks.servers import ROOT, Server, new_database, postmaster_of, stage, told, version_of
+from tests.benchmarks.servers import ROOT, Server, postmaster_of, stage, told
+from tests.provision import new_database, version_of
 
 REPORT = ROOT / "docs" / "performance.md"
 PICTURES = ROOT / "docs"

@@ -35,22 +35,6 @@ def stage() -> Iterator[dict[str, str]]:
         yield given | plugin.SETTINGS | plugin.PRODUCTION | own
 
 
-def new_database(url: str, name: str) -> str:
-    import psycopg
-
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"')
-    return url.replace("/postgres?", f"/{name}?")
-
-
-def version_of(url: str) -> str:
-    import psycopg
-
-    with psycopg.connect(url) as connection:
-        number = connection.info.server_version
-    return f"{number // 10_000}.{number % 10_000}"
-
-
 def told(environment: Mapping[str, str], *arguments: str) -> dict[str, Any]:
     """Run a module of ours in that environment, and return what it printed last."""
     done = subprocess.run(

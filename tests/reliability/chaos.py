@@ -55,7 +55,7 @@ def main(arguments: Sequence[str]) -> int:
     if asked.kills:
         with durable_stage() as (environment, services):
             survived = chaos(asked, environment, services)
-            postgres = version_of(environment["DATABASE_URL"])
+            postgres = provision.version_of(environment["DATABASE_URL"])
         wrong += survived.wrong
         print(*survived.wrong, sep="\n")
         publish("kills", table_of_kills(survived, asked, postgres), asked)
@@ -119,23 +119,6 @@ def durable_stage() -> Iterator[tuple[dict[str, str], dict[str, Server]]]:
         yield given | plugin.SETTINGS | plugin.PRODUCTION | own, {REDIS: broker, POSTGRES: database}
 
 
-def new_database(url: str, name: str) -> str:
-    """Make a database on the server of `url`; returns its URL, and the server's version."""
-    import psycopg
-
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"')
-    return url.replace("/postgres?", f"/{name}?")
-
-
-def version_of(url: str) -> str:
-    import psycopg
-
-    with psycopg.connect(url) as connection:
-        number = connection.info.server_version
-    return f"{number // 10_000}.{number % 10_000}"
-
-
 # The simulation
 
 
@@ -153,11 +136,11 @@ def simulate(first: int, histories: int, processes: int, environment: dict[str, 
     """Play them in several processes; says now and then how far it is."""
     started, shares = time.monotonic(), []
     for number, (begin, amount) in enumerate(shared(first, histories, processes)):
-        url = new_database(environment["DATABASE_URL"], f"share{number}")
+        url = provision.new_database(environment["DATABASE_URL"], f"share{number}")
         command = [sys.executable, "-m", __spec__.name, "--share", f"--first={begin}", f"--histories={amount}"]
         own = environment | {"DATABASE_URL": url}
         shares.append(subprocess.Popen(command, cwd=ROOT, env=own, stdout=subprocess.PIPE, text=True))
-    result = Result(Counter(), [], 0.0, version_of(environment["DATABASE_URL"]))
+    result = Result(Counter(), [], 0.0, provision.version_of(environment["DATABASE_URL"]))
     said = started
     for line in lines_of(shares):
         entry = json.loads(line)
@@ -254,7 +237,7 @@ def prepared(environment: dict[str, str], name: str, *, pages: bool = True) -> d
 
     Without `pages` the style sheets are not collected: forms are taken, pages cannot be shown.
     """
-    database = new_database(environment["DATABASE_URL"], name)
+    database = provision.new_database(environment["DATABASE_URL"], name)
     environment = environment | {"DATABASE_URL": database, "DJANGO_SETTINGS_MODULE": "relcoord.settings"}
     os.environ.clear()
     os.environ.update(environment)
@@ -332,7 +315,7 @@ def loads(asked: argparse.Namespace) -> list[str]:
                 releases = load.due_within(asked.load, begins, A_MINUTE)
                 mail = {"EMAIL_URL": f"smtp+plain://127.0.0.1:{smtp.port}"}
                 found.append(load.handed_over(releases, given | mail, smtp, output, drivers, patience=900))
-        postgres = version_of(environment["DATABASE_URL"])
+        postgres = provision.version_of(environment["DATABASE_URL"])
         publish("load", table_of_load(*found, asked, postgres), asked)
         ticked = load.ticked(asked.future)
         publish("tick", table_of_tick(ticked, asked, postgres), asked)
