@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
@@ -77,6 +77,13 @@ class Product(models.Model):
         return self.name
 
 
+class Mark(NamedTuple):
+    """Which release, and how far its history is: what a poll compares."""
+
+    pk: int
+    event_sequence: int
+
+
 class ReleaseQuerySet(models.QuerySet["Release"]):
     def lock(self, release: Release | int) -> Release:
         """Return the fresh row (of that id), locked until the transaction ends. The first thing every verb does.
@@ -96,6 +103,16 @@ class ReleaseQuerySet(models.QuerySet["Release"]):
         held = Assignment.objects.filter(Q(user=user.pk) | Q(user__in=absent), release=OuterRef("pk"))
         named = Release.viewers.through.objects.filter(release=OuterRef("pk"), user=user.pk)
         return self.filter(Q(restricted=False) | Exists(held) | Exists(named))
+
+    def mark(self, key: str, user: User) -> Mark | None:
+        """How far the release `key` is, in as little as can be read; None for those it is not `visible_to`.
+
+        Most are open to all: who has a part in it is asked for a restricted one alone.
+        """
+        row = self.filter(key=key).values_list("pk", "event_sequence", "restricted").order_by().first()
+        if row is None or (row[2] and not self.visible_to(user).filter(pk=row[0]).exists()):
+            return None
+        return Mark(row[0], row[1])
 
     def with_hold(self) -> Self:
         """Bring the open hold, at most one a release, in the same query: for reading, not for what is decided on.

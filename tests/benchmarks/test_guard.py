@@ -54,11 +54,11 @@ def test_a_release_page_asks_nine_times_for_5_items_as_for_500(ada: Client, cast
         assert len(statements(ada, release.get_absolute_url())) == 9
 
 
-def test_an_unchanged_poll_asks_three_times(ada: Client, cast: Cast) -> None:
+def test_an_unchanged_poll_asks_for_the_reader_and_the_revision(ada: Client, cast: Cast) -> None:
     release = ReleaseFactory()
     url = live.url(fresh(release), timezone.now())
     statements(ada, url)
-    assert len(statements(ada, url)) == 3
+    assert len(statements(ada, url)) == 2
 
 
 def test_a_tick_asks_eleven_times_besides_begin_and_commit(ada: Client, cast: Cast) -> None:
