@@ -155,7 +155,7 @@ def _above(rows: list[board.Entry], me: User, now: datetime) -> dict[str, Any]:
     clashing = {release.pk for clash in clashes for release in (clash.first, clash.second)}
     zone = ZoneInfo(timezone.get_current_timezone_name())
     picture = timeline(releases, now, zone, clashing)
-    found = {
+    found: dict[str, Any] = {
         "asks": [lines.ask(ask, now) for ask in asks(rows, me)],
         "clashes": [lines.clash(clash) for clash in clashes],
         "timeline": picture,

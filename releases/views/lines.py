@@ -87,7 +87,8 @@ def ask(one: Ask, now: datetime) -> SafeString:
     else:
         clock = one.face or clock_html(one.release.t_zero, now)
     return mark_safe(  # noqa: S308 - as above
-        f'<li class="row-ask">{glyph(one.state, "lg")}<div><a class="row-title" href="{one.url}">{escape(one.title)}</a>'
+        f'<li class="row-ask">{glyph(one.state, "lg")}<div>'
+        f'<a class="row-title" href="{one.url}">{escape(one.title)}</a>'
         f'<p class="row-note">{escape(one.note)}</p></div><span class="clock2">{clock}</span>'
         f'<a class="btn{" primary" if one.primary else ""}" href="{one.url}">{one.button}'
         f'<span class="vh">, {escape(one.release.key)}</span></a></li>\n'
