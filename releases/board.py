@@ -175,7 +175,7 @@ class _Reading:
             *item, role, watching = columns[len(PHASE) :]
             if item[0] is None:
                 continue
-            line = Line(*item, self.roles[role] if role else None, watching, phases[of][pk])
+            line = Line(*item, role=self.roles[role] if role else None, watching_since=watching, phase=phases[of][pk])
             done = line.settled
             counted[of] += 1
             settled[of] += done
