@@ -1,6 +1,7 @@
 """How gunicorn serves the pages; it reads this file from where it is started.
 
-Its own lines have the form of all others (LOG_FORMAT). Its access log stays off: `relcoord.access` writes a line a request, with its id, its person and its release.
+Its own lines have the form of all others (LOG_FORMAT). Its access log stays off: `relcoord.access` writes a line a
+request, with its id, its person and its release.
 """
 
 import gc

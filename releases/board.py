@@ -59,6 +59,9 @@ BALLOT = ("id", "poll_id", "seat_id", "voter_id", "choice", "cast_at", "schedule
 class Line(ItemRules):
     """What the board reads of an item. Hundreds stand behind a page, and a model instance costs ten times this."""
 
+    phase: Phase
+    role: Role | None
+    watching_since: datetime | None  # when the watch that runs on it began
     pk: int
     title: str
     kind: str
@@ -69,9 +72,6 @@ class Line(ItemRules):
     state: str
     state_reason: str
     version: int
-    role: Role | None
-    watching_since: datetime | None  # when the watch that runs on it began
-    phase: Phase
 
 
 class Step(NamedTuple):
@@ -175,7 +175,7 @@ class _Reading:
             *item, role, watching = columns[len(PHASE) :]
             if item[0] is None:
                 continue
-            line = Line(*item, role=self.roles[role] if role else None, watching_since=watching, phase=phases[of][pk])
+            line = Line(phases[of][pk], self.roles[role] if role else None, watching, *item)
             done = line.settled
             counted[of] += 1
             settled[of] += done
