@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -48,12 +49,7 @@ class Offset:
 
         Raises ValueError with a sentence for the person who typed it.
         """
-        wanted = " ".join(text.translate(_DASHES).casefold().split())
-        for pattern, build in _FORMS:
-            if found := pattern.fullmatch(wanted):
-                return build(found)
-        shown = text.strip()[:60]
-        raise ValueError(f'"{shown}" is no moment. Write it like T-3d, T-1d 4h, T-90min, T-0, T+1h or deployed+2h.')
+        return _parsed(text)
 
     @property
     def is_zero(self) -> bool:
@@ -181,6 +177,17 @@ _DONE = (
     r"(?:deployed|the end|(?:the )?(?:deployment|deploy|release|launch|go-live)"
     r"(?:'s end| end| is (?:done|finished|over))?|(?:it is )?(?:deployed|done|live))"
 )
+
+
+@lru_cache(maxsize=1024)
+def _parsed(text: str) -> Offset:
+    """Kept: the plans of a page say the same few words hundreds of times."""
+    wanted = " ".join(text.translate(_DASHES).casefold().split())
+    for pattern, build in _FORMS:
+        if found := pattern.fullmatch(wanted):
+            return build(found)
+    shown = text.strip()[:60]
+    raise ValueError(f'"{shown}" is no moment. Write it like T-3d, T-1d 4h, T-90min, T-0, T+1h or deployed+2h.')
 
 
 def _offset(anchor: Anchor, sign: int, span: str) -> Offset:

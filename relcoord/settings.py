@@ -124,6 +124,7 @@ if not EMBEDDED:
     DATABASES["default"]["OPTIONS"]["options"] = limits.strip()
     DATABASES["default"]["OPTIONS"].setdefault("connect_timeout", "5")  # seconds
     DATABASES["default"]["OPTIONS"].setdefault("tcp_user_timeout", "10000")  # milliseconds, for a server that vanished
+    DATABASES["default"]["ENGINE"] = "relcoord.lib.postgres"
     DATABASES["default"]["CONN_MAX_AGE"] = 60  # seconds
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from django.urls import reverse
 from django.utils import timezone
 
-from releases.board import Entry
-from releases.models import COORDINATOR, ON_CALL, PROJECT_MANAGER, Choice, Item, Release, Status, holders
+from releases.board import Entry, Line
+from releases.models import COORDINATOR, ON_CALL, PROJECT_MANAGER, Choice, Release, Status, holders
 from releases.permissions import roles_held
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Reader:
         """Coordinator and Project Manager hear of what others are late with, and of alarms."""
         return self.leads or PROJECT_MANAGER in self.held
 
-    def holds(self, item: Item) -> bool:
+    def holds(self, item: Line) -> bool:
         return (item.role.slug if item.role else COORDINATOR) in self.held
 
 
@@ -92,13 +92,16 @@ def _rollback(reader: Reader) -> list[Ask]:
     release, rollback = reader.row.release, reader.row.rollback
     if rollback is None:
         return []
-    step = rollback.current_step
+    step = reader.row.step
     runs = reader.held & {COORDINATOR, PROJECT_MANAGER, ON_CALL} or rollback.in_charge_id == reader.user.pk
     if not runs and not (step and step.role and step.role.slug in reader.held):
         return []
-    steps = len(rollback.steps.all())
     note = f"Started by {rollback.triggered_by.name} at {_at(rollback.triggered_at)}, "
-    note += f"step {step.position} of {steps}: {step.title}" if step else "all steps done: finish it with its review"
+    note += (
+        f"step {step.position} of {reader.row.steps}: {step.title}"
+        if step
+        else "all steps done: finish it with its review"
+    )
     if rollback.next_update_at:
         note += f". News promised by {_at(rollback.next_update_at)}"
     title, url = f"{release.title} is rolling back", reverse("releases:rollback", args=[release.key])
@@ -165,16 +168,16 @@ def _items(reader: Reader) -> list[Ask]:
     return found
 
 
-def _verdict(release: Release, item: Item) -> Ask:
+def _verdict(release: Release, item: Line) -> Ask:
     title, note = f"{release.title}: {item.title}", f"Watched for {item.watch_max} minutes; say how it went"
     return Ask("now", title, note, item.get_absolute_url(), "Give the verdict", release, primary=True)
 
 
-def _of_items(state: str, title: str, note: str, first: Item, release: Release) -> Ask:
+def _of_items(state: str, title: str, note: str, first: Line, release: Release) -> Ask:
     return Ask(state, title, note[:200], first.get_absolute_url(), "See items", release, about_items=True)
 
 
-def _holders(row: Entry, items: Sequence[Item]) -> str:
+def _holders(row: Entry, items: Sequence[Line]) -> str:
     """Whose the items are, and how many each: "Ben 2, Chloe"."""
     counts: dict[User, int] = {}
     for item in items:
@@ -232,5 +235,5 @@ def _listed(titles: Sequence[str]) -> str:
     return ", ".join(titles[:3]) + (f" and {len(titles) - 3} more" if len(titles) > 3 else "")
 
 
-def _count(items: Sequence[Item]) -> str:
+def _count(items: Sequence[Line]) -> str:
     return f"{len(items)} item{'' if len(items) == 1 else 's'}"

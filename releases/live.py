@@ -17,7 +17,7 @@ from django.core.cache import cache
 from django.db.models import prefetch_related_objects
 from django.urls import reverse
 
-from releases.models import Event, Item, PhaseMoments, Release, Status, Watch
+from releases.models import Event, Item, Mark, PhaseMoments, Release, Status, Watch
 
 SOON = timedelta(hours=4)  # the longest time before its due moment that an item is called due soon
 KEEP = 3600  # seconds the moments of one event sequence are kept
@@ -71,18 +71,49 @@ def turns(release: Release) -> Turns:
 
     They follow from rows alone that change only with an event, so they are kept by the event sequence.
     """
-    key = f"turns:{release.pk}:{release.event_sequence}"
-    known: Turns | None = cache.get(key)
+    known = _kept(release)
     if known is None:
         prefetch_related_objects([release], "phases__items")
         known = sorted(_turns(release), key=lambda entry: entry[0])
-        cache.set(key, known, KEEP)
+        cache.set(_place(release), known, KEEP)
+    return known
+
+
+def _place(release: Release | Mark) -> str:
+    return f"turns:{release.pk}:{release.event_sequence}"
+
+
+def _kept(release: Release | Mark) -> Turns | None:
+    known: Turns | None = cache.get(_place(release))
     return known
 
 
 def next_turn(release: Release, now: datetime) -> datetime | None:
     """The next moment at which something on the pages turns by itself."""
-    return next((moment for moment, _ in turns(release) if moment > now), None)
+    return _next(turns(release), now)
+
+
+def _next(rows: Turns, now: datetime) -> datetime | None:
+    return next((moment for moment, _ in rows if moment > now), None)
+
+
+@dataclass(frozen=True)
+class Quiet:
+    """Nothing has changed since a token, and the next moment at which something will."""
+
+    until: datetime | None
+
+
+def quiet(release: Mark, since: Token | None, now: datetime) -> Quiet | None:
+    """Has nothing changed after `since`? None when something has, or when that takes the whole release to say."""
+    if since is None or since.sequence != release.event_sequence or _of_another_time(since, now):
+        return None
+    known = _kept(release)
+    return None if known is None or _between(known, since.at, now) else Quiet(_next(known, now))
+
+
+def _of_another_time(since: Token, now: datetime) -> bool:
+    return since.at > now + timedelta(minutes=1)
 
 
 def _turns(release: Release) -> Iterable[tuple[datetime, frozenset[str]]]:
@@ -113,7 +144,7 @@ def changed(release: Release, since: Token | None, now: datetime, latest: Sequen
 
     `latest` may be the newest events, if the caller has them: they are read here when they do not reach back enough.
     """
-    if since is None or since.sequence > release.event_sequence or since.at > now + timedelta(minutes=1):
+    if since is None or since.sequence > release.event_sequence or _of_another_time(since, now):
         return sorted(ALL)
     regions: set[str] = set()
     if since.sequence < release.event_sequence:

@@ -2,7 +2,7 @@
 
 from releases.models.event import Event
 from releases.models.gonogo import ActionItem, Ballot, Call, Choice, Decision, Override, Poll, Seat, seats_of
-from releases.models.item import SETTLED, TICKABLE, Evidence, Item, Note, State, Verdict, Watch
+from releases.models.item import SETTLED, TICKABLE, Evidence, Item, ItemRules, Note, State, Verdict, Watch
 from releases.models.people import Assignment, CalendarFeed, Delegation, Invitation, assignments_of, holders
 from releases.models.release import (
     BEFORE_START,
@@ -14,6 +14,7 @@ from releases.models.release import (
     PROJECT_MANAGER,
     Heartbeat,
     Hold,
+    Mark,
     Phase,
     PhaseMoments,
     Product,
@@ -50,6 +51,8 @@ __all__ = [
     "Hold",
     "Invitation",
     "Item",
+    "ItemRules",
+    "Mark",
     "Note",
     "OptOut",
     "Override",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from django.conf import settings
 from django.db import models
@@ -52,38 +52,22 @@ class ItemQuerySet(models.QuerySet["Item"]):
         return self.filter(phase__stage__in=early, required=True).exclude(kind__in=(Kind.COMPUTED, Kind.DECISION))
 
 
-class Item(ItemText):
-    """A live item.
+class ItemRules:
+    """What follows from the columns of an item: for the row itself, and for the board, which reads a few of them."""
 
-    `version` rises with every change; a form says which one it saw. `due` is the item's own offset, set by
-    the coordinator as a moment and kept as an offset so that it moves with T-0. `state_for` names the
-    person for whom the coordinator acted, with `state_reason` as the reason.
-    """
+    __slots__ = ()
 
-    phase = models.ForeignKey(Phase, models.CASCADE, related_name="items")
-    due = OffsetText()
-    state = models.CharField(max_length=16, choices=State, default=State.OPEN)
-    state_reason = models.TextField(blank=True, max_length=4000)
-    state_at = models.DateTimeField(null=True, blank=True)
-    state_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="+")
-    state_for = models.CharField(max_length=200, blank=True)
-    version = models.PositiveIntegerField(default=1)
-
-    objects = ItemQuerySet.as_manager()
-
-    class Meta(ItemText.Meta):
-        indexes: ClassVar = [models.Index(fields=["phase", "state"], name="item_by_phase_and_state")]
-        constraints: ClassVar = [
-            models.CheckConstraint(condition=Q(state__in=State.values), name="item_state_is_known"),
-            models.CheckConstraint(
-                condition=Q(state__in=["open", "done"]) | ~Q(state_reason=""),
-                name="blocked_waived_not_applicable_say_why",
-            ),
-        ]
+    pk: Any
+    kind: Any
+    required: Any
+    due: Any
+    state: Any
+    phase: Any
 
     @property
     def release(self) -> Release:
-        return self.phase.release
+        found: Release = self.phase.release
+        return found
 
     @property
     def settled(self) -> bool:
@@ -114,6 +98,36 @@ class Item(ItemText):
 
     def get_absolute_url(self) -> str:
         return f"{self.release.get_absolute_url()}#{self.anchor}"
+
+
+class Item(ItemRules, ItemText):
+    """A live item.
+
+    `version` rises with every change; a form says which one it saw. `due` is the item's own offset, set by
+    the coordinator as a moment and kept as an offset so that it moves with T-0. `state_for` names the
+    person for whom the coordinator acted, with `state_reason` as the reason.
+    """
+
+    phase = models.ForeignKey(Phase, models.CASCADE, related_name="items")
+    due = OffsetText()
+    state = models.CharField(max_length=16, choices=State, default=State.OPEN)
+    state_reason = models.TextField(blank=True, max_length=4000)
+    state_at = models.DateTimeField(null=True, blank=True)
+    state_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="+")
+    state_for = models.CharField(max_length=200, blank=True)
+    version = models.PositiveIntegerField(default=1)
+
+    objects = ItemQuerySet.as_manager()
+
+    class Meta(ItemText.Meta):
+        indexes: ClassVar = [models.Index(fields=["phase", "state"], name="item_by_phase_and_state")]
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=Q(state__in=State.values), name="item_state_is_known"),
+            models.CheckConstraint(
+                condition=Q(state__in=["open", "done"]) | ~Q(state_reason=""),
+                name="blocked_waived_not_applicable_say_why",
+            ),
+        ]
 
     def running_watch(self) -> Watch | None:
         return next((watch for watch in self.watches.all() if watch.ended_at is None), None)

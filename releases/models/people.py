@@ -108,4 +108,5 @@ def holders(release: Release, role: Role | None) -> list[User]:
     """The people who hold `role` in `release`; the coordinator for an item without a role."""
     if role is None:
         return [release.coordinator]
-    return [row.user for row in assignments_of(release) if row.role_id == role.pk]
+    wanted = role.pk
+    return [row.user for row in assignments_of(release) if row.role_id == wanted]

@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.core.validators import RegexValidator
 from django.db import models
-from django.db.models import Count, Exists, F, FilteredRelation, OuterRef, Q, Subquery, Value
-from django.db.models.functions import Coalesce
+from django.db.models import Exists, F, FilteredRelation, OuterRef, Q, Value
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.functional import cached_property
@@ -23,7 +22,7 @@ from checklists.tminus import Anchor, Offset, due_at
 
 if TYPE_CHECKING:
     from relcoord.models import User
-    from releases.models.item import Item
+    from releases.models.item import ItemRules
 
 
 class Status(models.TextChoices):
@@ -77,6 +76,13 @@ class Product(models.Model):
         return self.name
 
 
+class Mark(NamedTuple):
+    """Which release, and how far its history is: what a poll compares."""
+
+    pk: int
+    event_sequence: int
+
+
 class ReleaseQuerySet(models.QuerySet["Release"]):
     def lock(self, release: Release | int) -> Release:
         """Return the fresh row (of that id), locked until the transaction ends. The first thing every verb does.
@@ -97,6 +103,16 @@ class ReleaseQuerySet(models.QuerySet["Release"]):
         named = Release.viewers.through.objects.filter(release=OuterRef("pk"), user=user.pk)
         return self.filter(Q(restricted=False) | Exists(held) | Exists(named))
 
+    def mark(self, key: str, user: User) -> Mark | None:
+        """How far the release `key` is, in as little as can be read; None for those it is not `visible_to`.
+
+        Most are open to all: who has a part in it is asked for a restricted one alone.
+        """
+        row = self.filter(key=key).values_list("pk", "event_sequence", "restricted").order_by().first()
+        if row is None or (row[2] and not self.visible_to(user).filter(pk=row[0]).exists()):
+            return None
+        return Mark(row[0], row[1])
+
     def with_hold(self) -> Self:
         """Bring the open hold, at most one a release, in the same query: for reading, not for what is decided on.
 
@@ -108,18 +124,6 @@ class ReleaseQuerySet(models.QuerySet["Release"]):
     def in_flight(self) -> Self:
         """Not in a final state: the only releases that get reminders."""
         return self.exclude(status__in=FINAL)
-
-    def with_progress(self) -> Self:
-        """Add `item_count` and `settled_count` in the same query; computed items count when the gate does."""
-        from releases.models.item import SETTLED, Item
-
-        items = Item.objects.filter(phase__release=OuterRef("pk")).order_by().values("phase__release")
-        total = items.annotate(n=Count("pk")).values("n")
-        settled = items.filter(state__in=SETTLED).annotate(n=Count("pk")).values("n")
-        return self.annotate(
-            item_count=Coalesce(Subquery(total), 0),
-            settled_count=Coalesce(Subquery(settled), 0),
-        )
 
 
 class Release(models.Model):
@@ -284,17 +288,17 @@ class PhaseMoments:
     def has_opened(self, now: datetime) -> bool:
         return self.opens_at is not None and self.opens_at <= now
 
-    def due_of(self, item: Item) -> datetime | None:
+    def due_of(self, item: ItemRules) -> datetime | None:
         """When `item` is due: its own moment when the coordinator set one, else the phase's."""
         own = item.due_offset
         return self.phase.release.moment(own) if own else self.due_at
 
-    def is_late(self, item: Item, now: datetime) -> bool:
+    def is_late(self, item: ItemRules, now: datetime) -> bool:
         """Is `item` open past its due moment? Never while the T-clock is stopped, or when it cannot be ticked."""
         due = self.due_of(item)
-        if due is None or item.settled or item.is_locked:
+        if due is None or due >= now or item.settled or item.is_locked:
             return False
-        return due < now and not self.phase.release.clock_stopped
+        return not self.phase.release.clock_stopped
 
 
 class Phase(PhaseText):

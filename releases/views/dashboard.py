@@ -18,12 +18,14 @@ from django.views.decorators.http import require_safe
 
 from relcoord.lib.htmx import HtmxRequest, is_partial
 from relcoord.lib.verbs import needs
+from relcoord.models import User
 from releases import board
 from releases.asks import asks
 from releases.conflicts import conflicts
 from releases.history import history
 from releases.models import FINAL, Assignment, Product, Release, Status
 from releases.timeline import timeline
+from releases.views import lines
 from releases.views.base import who
 from releases.views.wire import answered, wired
 
@@ -122,9 +124,9 @@ def dashboard(request: HtmxRequest) -> HttpResponse:
     rows = _rows([*looked_at, *(page or [])], now)
     context: dict[str, Any] = {"now": now, "filter": wanted, "summary": flying.summary}
     if part != "board":
-        context |= _above([rows[pk] for pk in looked_at if pk in rows], request, now)
+        context |= _above([rows[pk] for pk in looked_at if pk in rows], me, now)
     if page is not None:
-        context |= {"page": page, "entries": [rows[pk] for pk in page if pk in rows]}
+        context |= {"page": page, "entries": [lines.row(rows[pk], me) for pk in page if pk in rows]}
     if not part:
         context |= {"products": Product.objects.all(), "which": WHICH, "history": history(visible)}
         context["live_url"] = f"{reverse('releases:dashboard_live')}?token={flying.token(now)}"
@@ -146,18 +148,22 @@ def _rows(ids: list[int], now: datetime) -> dict[int, board.Entry]:
     return {row.release.pk: row for row in board.entries(loaded, now)}
 
 
-def _above(rows: list[board.Entry], request: HtmxRequest, now: datetime) -> dict[str, Any]:
+def _above(rows: list[board.Entry], me: User, now: datetime) -> dict[str, Any]:
     """What stands above the table."""
     releases = [row.release for row in rows]
     clashes = conflicts(releases)
     clashing = {release.pk for clash in clashes for release in (clash.first, clash.second)}
     zone = ZoneInfo(timezone.get_current_timezone_name())
-    return {
-        "asks": asks(rows, who(request)),
-        "conflicts": clashes,
-        "timeline": timeline(releases, now, zone, clashing),
+    picture = timeline(releases, now, zone, clashing)
+    found: dict[str, Any] = {
+        "asks": [lines.ask(ask, now) for ask in asks(rows, me)],
+        "clashes": [lines.clash(clash) for clash in clashes],
+        "timeline": picture,
         "next": board.next_to_open(rows),
     }
+    if picture:
+        found |= {"timeline_names": lines.names(picture.lanes), "timeline_drawn": lines.drawn(picture)}
+    return found
 
 
 @needs("view")

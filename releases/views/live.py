@@ -2,24 +2,43 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from django.http import Http404, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.utils import timezone
+from django.views.decorators.http import require_safe
 
 from relcoord.lib.htmx import HtmxRequest
-from releases import live
+from relcoord.lib.verbs import needs
+from releases import live, permissions
 from releases.models import Release
 from releases.views.answers import REGIONS
-from releases.views.base import shows
+from releases.views.base import shows, who
 from releases.views.page import page_context
-from releases.views.wire import answered
+from releases.views.wire import answered, unchanged
+
+
+@needs("view")
+@require_safe
+def live_news(request: HtmxRequest, key: str) -> HttpResponse:
+    """204 while nothing has changed since `token`, else the names of the parts that did and the next token.
+
+    Every open page asks, and nearly always the answer is 204: the release is read only when there is more to say.
+    """
+    now, since = timezone.now(), live.Token.read(request.GET.get("token", ""))
+    if permissions.open_to_all("view"):
+        mark = Release.objects.mark(key, who(request))
+        if mark is None:
+            raise Http404(key)
+        if quiet := live.quiet(mark, since, now):
+            return unchanged(request, mark, quiet.until, now)
+    return _news(request, key=key, since=since, now=now)
 
 
 @shows("view")
-def live_news(request: HtmxRequest, release: Release) -> HttpResponse:
-    """204 while nothing has changed since `token`, else the names of the parts that did and the next token."""
-    now = timezone.now()
-    names = live.changed(release, live.Token.read(request.GET.get("token", "")), now)
+def _news(request: HtmxRequest, release: Release, since: live.Token | None, now: datetime) -> HttpResponse:
+    names = live.changed(release, since, now)
     if not names:
         return answered(HttpResponse(status=204), request, release, now)
     news = {"token": str(live.token(release, now)), "changed": names, "as_of": now.isoformat()}

@@ -36,7 +36,7 @@ class Task:
     """One item of mine as its row shows it."""
 
     release: Release
-    item: Item
+    item: board.Line
     moments: PhaseMoments
     due_at: datetime | None
     late: bool

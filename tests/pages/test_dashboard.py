@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -13,8 +14,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from releases import ticking, workflow
-from releases.models import Product, Release, Status
-from tests.factories import Cast, ReleaseFactory, bring_to, item, window
+from releases.models import Item, Phase, Product, Release, Status
+from tests.factories import Cast, ReleaseFactory, UserFactory, bring_to, item, window
 from tests.web import markup, signed_in, text
 
 DASHBOARD = "/releases/"
@@ -88,6 +89,22 @@ def test_titles_are_text_and_never_markup(ada: Client, cast: Cast) -> None:
     assert "<script>alert" not in page
     assert "<img" not in page
     assert "&lt;script&gt;" in page
+
+
+def test_what_rows_asks_and_lanes_name_is_text_too(cast: Cast) -> None:
+    shop = Product.objects.create(slug="shop", name="<s>Shop")
+    eve = UserFactory(name="<i>Eve <i>Adams")
+    for key in ("X-1", "X-2"):
+        release = ReleaseFactory(key=key, product=shop, coordinator=eve)
+    Phase.objects.filter(release=release).update(name="<q>Early")
+    Item.objects.filter(pk=item(release, "All PRs merged").pk).update(title="<u>Merged")
+    ticking.block(item(release, "<u>Merged"), "<del>no", by=eve)
+
+    page = markup(signed_in(eve).get(DASHBOARD))
+
+    assert not re.search(r"<(s|i|q|u|del)>", page)
+    for words in ("&lt;s&gt;Shop", "&lt;i&gt;Eve", "&lt;q&gt;Early", "&lt;u&gt;Merged", "&lt;del&gt;no"):
+        assert words in page, words
 
 
 # Filters

@@ -190,13 +190,32 @@ def test_the_address_reads_little_when_nothing_is_new(
     client.force_login(cast.ben)
     at = f"/r/{release.key}/live/?token={seen(release)}"
     client.get(at)
-    with django_assert_max_num_queries(4):  # type: ignore[operator]
+    with django_assert_max_num_queries(3):  # type: ignore[operator]
         assert client.get(at).status_code == 204
+
+
+def test_a_moment_that_passes_ends_the_quiet_without_an_event(release: Release, cast: Cast, client: Client) -> None:
+    client.force_login(cast.ben)
+    at = f"/r/{release.key}/live/?token={seen(release)}"
+    first, second = client.get(at), client.get(at)  # one reads the moments, the other finds them kept
+    assert first.status_code == second.status_code == 204
+    turn = int(second.headers["X-Live-Next"])
+    assert turn == int(first.headers["X-Live-Next"])
+
+    with time_machine.travel(turn / 1000 + 1, tick=False):
+        client.force_login(cast.ben)
+        answer = client.get(at)
+    assert answer.status_code == 200
+    assert "head" in answer.json()["changed"]
+    assert int(answer.headers["X-Live-Next"]) > turn
 
 
 def test_strangers_to_a_restricted_release_hear_nothing(cast: Cast, client: Client) -> None:
     release = ReleaseFactory(restricted=True)
-    client.force_login(cast.cy)
+    at = f"/r/{release.key}/live/?token={seen(release)}"
+    for person, status in ((cast.ben, 204), (cast.ben, 204), (cast.cy, 404)):  # also when all it takes is kept
+        client.force_login(person)
+        assert client.get(at).status_code == status
     assert client.get(f"/r/{release.key}/live/").status_code == 404
     assert client.get(f"/r/{release.key}/parts/gate/").status_code == 404
 
