@@ -10,11 +10,13 @@ from uuid import uuid4
 from zoneinfo import ZoneInfo
 
 from django import template
+from django.contrib import messages
 from django.forms import BoundField, CheckboxInput, CheckboxSelectMultiple, FileInput, RadioSelect
-from django.http import QueryDict
+from django.http import HttpRequest, QueryDict
+from django.middleware.csrf import get_token
 from django.templatetags.static import static
 from django.utils import timezone
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from relcoord.lib import clock, markup
@@ -241,6 +243,42 @@ def undo(message: Any) -> dict[str, Any] | None:
         return None
     fields = [(name, value) for name, value in packed.items() if name not in ("_undo", "_target")]
     return {"action": packed["_undo"], "target": packed.get("_target", ""), "fields": fields}
+
+
+@register.simple_tag(takes_context=True)
+def toast(context: template.Context, message: Any) -> SafeString:
+    """`{% toast message %}`: a message among the toasts of a page that stays."""
+    return _toast(message, context.get("csrf_token", ""))
+
+
+def toasts(request: HttpRequest) -> SafeString:
+    """The waiting messages for an answer that is put together in Python, as `partials/_messages.html` draws them."""
+    waiting = [_toast(message, get_token(request)) for message in messages.get_messages(request)]
+    return format_html('<div hx-swap-oob="beforeend:#toasts">{}</div>', SafeString("".join(waiting))) if waiting else SafeString("")
+
+
+def _toast(message: Any, csrf: object) -> SafeString:
+    role, back = message_role(message.level_tag), undo(message)
+    way_back = SafeString("")
+    if back:
+        fields = [("csrfmiddlewaretoken", csrf), *back["fields"]]
+        into = format_html('hx-target="{}" hx-swap="outerHTML"', back["target"]) if back["target"] else 'hx-swap="none"'
+        way_back = format_html(
+            '<form method="post" action="{}" hx-post="{}" {}>{}<button class="btn" data-key="u">Undo</button></form>',
+            back["action"],
+            back["action"],
+            SafeString(into),
+            format_html_join("", '<input type="hidden" name="{}" value="{}">', fields),
+        )
+    return format_html(
+        '<div class="toast"{}>{}<span>{}</span>{}<button class="btn quiet" type="button" data-dismiss>{}'
+        '<span class="vh">Dismiss</span></button></div>',
+        SafeString(" data-stay" if role in ("stop", "risk") else ""),
+        icon(role) if role != "go" else "",
+        message,
+        way_back,
+        icon("x"),
+    )
 
 
 @register.filter

@@ -1,4 +1,4 @@
-"""The two halves of an item's row: `{% load rows %}`. What they say is made in `releases.views.rows`."""
+"""What `releases.views` makes in Python: `{% load rows %}`. Rows are made in `rows`, regions of a page in `regions`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from django import template
 from django.utils.safestring import SafeString
 
 from releases.sheet import Row
-from releases.views import rows
+from releases.views import regions, rows
 
 register = template.Library()
 
@@ -14,12 +14,30 @@ register = template.Library()
 @register.simple_tag(takes_context=True)
 def row_opening(context: template.Context, row: Row) -> SafeString:
     """The row up to where a notice or an open form may stand."""
-    notice, token = context.get("notice"), context.get("csrf_token", "")
-    csrf = f'<input type="hidden" name="csrfmiddlewaretoken" value="{token}">'
-    return rows.opening(row, csrf, oob=bool(context.get("oob")), conflict=notice is not None and notice[0] == "active")
+    notice = context.get("notice")
+    oob, conflict = bool(context.get("oob")), notice is not None and notice[0] == "active"
+    return rows.opening(row, regions.csrf_field(context.get("csrf_token", "")), oob=oob, conflict=conflict)
+
+
+@register.simple_tag
+def row_verdict(row: Row) -> SafeString:
+    """The way to end a watch that runs."""
+    return rows.verdict(row)
 
 
 @register.simple_tag
 def row_closing(row: Row) -> SafeString:
     """What stands at the end of the row, and its menu."""
     return rows.closing(row)
+
+
+@register.simple_tag(takes_context=True)
+def region(context: template.Context, name: str) -> SafeString:
+    """`{% region "gate" %}`: a part of the page that changes while people look. Context: that of `frame` or `page`."""
+    return regions.of(context).draw(name)
+
+
+@register.simple_tag(takes_context=True)
+def region_count(context: template.Context) -> SafeString:
+    """How much of the phase `section` is settled."""
+    return regions.of(context).count(context["section"])

@@ -12,20 +12,24 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.http import HttpResponse, HttpResponseRedirect
+from django.middleware.csrf import get_token
 from django.shortcuts import render
 from django.urls import reverse
 
 from relcoord.lib.htmx import HtmxRequest, is_partial, say
+from relcoord.templatetags.ui import toasts
 from releases import events, live, sheet, story
 from releases.errors import Conflict, DomainError, EvidenceNeeded, ReasonNeeded, Refused
 from releases.forms import items as item_forms
 from releases.forms.items import ItemForm
 from releases.models import Item, Release
 from releases.sheet import Row
-from releases.views.page import Page, page_context, row_context
+from releases.views import regions, rows
+from releases.views.page import page_context, row_context
+from releases.views.regions import Drawing, csrf_field
 
 SEEN = "X-Live-Token"  # the header in which a page says what it has seen
-REGIONS = ("gate", "rail", "people", "activity", "notes")  # partials of release.html, named as in `releases.live`
+REGIONS = ("gate", "rail", "people", "activity", "notes")  # regions of the release page, named as in `releases.live`
 
 
 @dataclass(frozen=True)
@@ -226,7 +230,8 @@ def changed(request: HtmxRequest, before: Release, release: Release, pk: int) ->
     whole = (request.htmx.current_url_abs_path or "").split("?")[0] == release.get_absolute_url()
     since = seen or live.Token(before.event_sequence, now)
     names = live.changed(release, since, now, page.latest) if whole else []
-    answer = render(request, "releases/release.html#changed", context | _parts(page, names, pk))
+    drawing = Drawing(context["head"], page, csrf_field(get_token(request)), oob=True)
+    answer = HttpResponse("\n".join([*_drawn(drawing, names, pk), toasts(request)]))
     if "list" in names:
         answer["HX-Trigger-After-Settle"] = "live:list"
     if seen:
@@ -234,14 +239,19 @@ def changed(request: HtmxRequest, before: Release, release: Release, pk: int) ->
     return answer
 
 
-def _parts(page: Page, names: list[str], pk: int) -> dict[str, Any]:
-    """Which partials the answer is made of."""
+def _drawn(drawing: Drawing, names: list[str], pk: int) -> Iterator[str]:
+    """The row `pk`, the header, and out of band what `names` says."""
+    page = drawing.page
+    assert page is not None
     row = page.row(pk)
+    yield rows.whole(row, drawing.csrf)
+    yield drawing.draw("head")
+    for name in names:
+        if name in REGIONS:
+            yield drawing.draw(name)
     sections = [section for section in page.sheet.sections if section.anchor in names]
-    return {
-        "row": row,
-        "parts": [name for name in names if name in REGIONS],
-        "sections": sections,
-        "rows": [other for other in page.sheet.rows.values() if other.item.anchor in names and other is not row],
-        "said": next((section for section in sections if section.moments == row.moments), None),
-    }
+    yield from (drawing.count(section) for section in sections)
+    for other in page.sheet.rows.values():
+        if other is not row and other.item.anchor in names:
+            yield rows.whole(other, drawing.csrf, oob=True)
+    yield from (regions.say(section) for section in sections if section.moments is row.moments)

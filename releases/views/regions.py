@@ -1,0 +1,466 @@
+"""The parts of a release's pages that change while people look, as HTML put together in Python.
+
+They are named as in `releases.live`: a page draws each once, an answer to a tick draws most of them again out of band,
+and template tags were most of what both cost. Every word of people's goes through `escape`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from django.template.defaultfilters import truncatechars
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.safestring import SafeString, mark_safe
+
+from checklists.blueprints import Stage
+from relcoord.lib import markup
+from relcoord.templatetags.ui import SHAPES, clock_html, glyph, icon, initials, local, once, state, when
+from releases import story
+from releases.models import Release, Status
+from releases.views import rows
+from releases.views.frame import Head
+
+if TYPE_CHECKING:
+    from relcoord.models import User
+    from releases.sheet import Row, Section
+    from releases.views.cards import Button, Hold, Holder
+    from releases.views.page import Page
+
+SAID = (Status.NO_GO, Status.CLEARED, Status.POLLING, Status.ROLLING_BACK, Status.ROLLED_BACK)  # statuses in the header
+RAIL = ' class="rail-box" aria-label="Phases"'
+NAMED = 4  # people the header says we wait on; the rest is counted
+
+
+@lru_cache(maxsize=4096)
+def url(name: str, key: str, *more: str | int) -> str:
+    """Kept, because a page names some thirty, and the addresses of a process do not change."""
+    return reverse(f"releases:{name}", args=[key, *more])
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """What the parts are drawn from. `page` may be left out for the header alone; `csrf` is the forms' hidden field."""
+
+    head: Head
+    page: Page | None = None
+    csrf: str = ""
+    oob: bool = False
+    note_error: str = ""
+
+    @property
+    def release(self) -> Release:
+        return self.head.release
+
+    def draw(self, name: str) -> SafeString:
+        """The region `name`. KeyError if there is none."""
+        return mark_safe(DRAWN[name](self))  # noqa: S308 - the parts are escaped where they are made
+
+    def count(self, section: Section) -> SafeString:
+        """How much of a phase is settled."""
+        return mark_safe(count(self, section))  # noqa: S308 - as above
+
+    def opening(self, tag: str, name: str, extra: str = "", swap: str = "outerHTML") -> str:
+        """The tag of a region, which fetches itself again when it is told that it changed."""
+        oob = ' hx-swap-oob="true"' if self.oob else ""
+        return (
+            f'<{tag} id="{name}"{extra}{oob} hx-get="{url("part", self.release.key, name)}"'
+            f' hx-trigger="live:{name} from:body delay:200ms" hx-swap="{swap}">'
+        )
+
+
+def csrf_field(token: object) -> str:
+    """The hidden field of the forms, as `{% csrf_token %}` writes it."""
+    return f'<input type="hidden" name="csrfmiddlewaretoken" value="{token}">'
+
+
+def of(context: Mapping[str, Any]) -> Drawing:
+    """What a template draws from: the context that `frame` or `page_context` made."""
+    token = csrf_field(context.get("csrf_token", ""))
+    return Drawing(context["head"], context.get("page"), token, note_error=context.get("note_error", ""))
+
+
+def shown(release: Release, moment: object) -> str:
+    """A moment in few letters, with the release's zone in its title."""
+    return when(moment, release.time_zone, short=True)  # type: ignore[arg-type]
+
+
+def names(people: Iterable[User]) -> str:
+    return ", ".join(escape(person.name) for person in people)
+
+
+# The countdown header
+
+
+def header(drawing: Drawing) -> str:
+    head, release = drawing.head, drawing.release
+    home = release.get_absolute_url()
+    if head.ends_same_day:
+        end = SHAPES["H:i"](timezone.localtime(release.window_end))
+    else:
+        end = shown(release, release.window_end)
+    about = [f"<span>Window {when(release.t_zero, release.time_zone)} to {end}</span>"]
+    about.append(f'<span class="opt">Coordinator {escape(release.coordinator.name)}</span>')
+    if on_call := head.on_call:
+        about.append(f'<span class="opt">On-call {names(on_call)}</span>')
+    if release.restricted:
+        about.append('<span class="opt">Restricted</span>')
+    waits = "" if release.is_final else f"<p>{_waited(head)}</p>"
+    attributes = f' class="head" data-mode="{head.mode}"'
+    return (
+        f"{drawing.opening('div', 'head', attributes)}\n"
+        f'  <p class="head-meta">{"".join(about)}</p>\n'
+        f'  <div class="head-main">\n    <h1><a class="key" href="{home}">{escape(release.key)}</a>'
+        f' {escape(release.title)}</h1>\n'
+        f'    <p class="head-clock">{_clock(head)}<small>{_under_the_clock(head)}</small></p>\n  </div>\n'
+        f'  <div class="head-state">\n    <p>{_stands(head)}</p>\n    {waits}\n  </div>\n</div>\n'
+    )
+
+
+def _clock(head: Head) -> str:
+    """The big clock with its sentence for screen readers; `partials/_clock.html` is the same for templates."""
+    if head.face:
+        return f'<span class="clock">{head.face}</span>'
+    at = head.release.t_zero
+    return (
+        f'<span class="clock" aria-hidden="true">{clock_html(at, head.now)}</span>'
+        f'<span class="vh">T-0 {local(at, head.release.time_zone)}, {clock_html(at, head.now, "spoken")}</span>'
+    )
+
+
+def _under_the_clock(head: Head) -> str:
+    """What the clock runs to, or why it stands."""
+    release, now, hold = head.release, head.now, head.release.open_hold
+    window_end = shown(release, release.window_end)
+    if hold:
+        by = f"<b>Held by {escape(hold.by.name)} {clock_html(hold.started_at, now, 'ago')} ago</b>"
+        return f"{by} <span>{escape(truncatechars(hold.reason, 90))}</span>"
+    if release.status == Status.NO_GO:
+        return f"<b>Not rescheduled</b> <span>T-0 was {shown(release, release.t_zero)}</span>"
+    if release.is_final:
+        return f"<b>{shown(release, release.ended_at)}</b> <span>{_ended(head)}</span>"
+    if head.rollback:
+        return f"<b>Rolling back</b> <span>for {clock_html(head.rollback.triggered_at, now, 'ago')}</span>"
+    if head.lapsed:
+        return f"<b>The GO has lapsed</b> <span>its window ended {window_end}</span>"
+    if head.undecided:
+        return f"<b>T-0 passed undecided</b> <span>window ends {window_end}</span>"
+    if head.in_window:
+        words = "The window is open" if release.status == Status.CLEARED else "Deploying"
+        return f"<b>{words}</b> <span>window closes in {clock_html(release.window_end, now, 'closing')}</span>"
+    if release.status == Status.DEPLOYING:
+        words = "started before T-0" if now < release.t_zero else "the window has ended"
+        return f"<b>Deploying</b> <span>{words}</span>"
+    if release.status == Status.DEPLOYED:
+        return f"<b>Deployed {shown(release, release.deployed_at)}</b>{_closing(head)}"
+    if following := head.next_phase:
+        opens = shown(release, following.opens_at)
+        return (
+            f'<b>{escape(following.phase.name)}<span class="opt"> at {opens}</span></b>'
+            f' <span aria-hidden="true">in {clock_html(following.opens_at, now, "left")}</span>'
+        )
+    return ""
+
+
+def _ended(head: Head) -> str:
+    if head.release.status == Status.CLOSED:
+        return f"{head.settled} of {head.total} settled"
+    return "It does not go out" if head.release.status == Status.CANCELLED else "The review follows"
+
+
+def _closing(head: Head) -> str:
+    due = head.closing_due
+    if not due:
+        return ""
+    words = f"due in {clock_html(due, head.now, 'left')}" if due > head.now else f"late {clock_html(due, head.now, 'ago')}"
+    return f" <span>close-out {words}</span>"
+
+
+def _stands(head: Head) -> str:
+    """The release's state where the clock does not say it, and what is counted."""
+    release, word = head.release, ""
+    if release.open_hold:
+        word = state("hold", "On hold")
+    elif head.lapsed:
+        word = state("late", "GO lapsed")
+    elif release.status in SAID:
+        word = state(release.status, release.get_status_display())
+    counts = [f"{word}\n      <span><b>{head.settled} of {head.total}</b> settled</span>"]
+    if head.blocked:
+        counts.append(state("blocked", f"{head.blocked} blocked"))
+    if head.late:
+        counts.append(state("late", f"{head.late} late"))
+    if head.override:
+        counts.append(state("override", "Override"))
+    return "".join(counts)
+
+
+def _waited(head: Head) -> str:
+    """Who holds us now, or the next step where nobody does."""
+    release, waited = head.release, head.waited
+    home = release.get_absolute_url()
+    if waited:
+        to = f"{home}rollback/" if head.rollback else f"{home}#gate"
+        found = [
+            f' <a href="{to}">{escape(name)}{f" {count}" if count > 1 else ""}</a>' for name, count in waited[:NAMED]
+        ]
+        more = f'<span class="muted">and {len(waited) - NAMED} more</span>' if len(waited) > NAMED else ""
+        return f'<span class="muted">Waiting on</span>{"".join(found)}{more}'
+    if release.open_hold:
+        return f'<a href="{url("schedule", release.key)}">Resume or reschedule…</a>'
+    if release.status == Status.NO_GO:
+        return f'<a href="{url("schedule", release.key)}">Set a new T-0…</a>'
+    return '<span class="muted">Nobody is waited on</span>'
+
+
+# The phases
+
+
+def rail(drawing: Drawing) -> str:
+    sheet = _page(drawing).sheet
+    count, current = len(sheet.sections), sheet.current
+    now = ""
+    if current:
+        words = f"Phase {current.number} of {count}: {escape(current.phase_name)}"
+        now = f'<p class="rail-now sm"><b>{words}</b>, {current.settled} of {current.total}</p>'
+    steps = "".join(_step(drawing.release, section) for section in sheet.sections)
+    return (
+        f"{drawing.opening('nav', 'rail', RAIL)}\n"
+        f'  <ol class="rail" data-count="{count}">{steps}\n  </ol>\n  {now}\n</nav>\n'
+    )
+
+
+def _step(release: Release, section: Section) -> str:
+    clock, more = "", ""
+    step = _if(section.is_current, ' aria-current="step"')
+    if section.clock_at is not None and not release.clock_stopped and not release.is_final:
+        path = '<path class="now" d="M-5-9h10L0-1zM-.75-2h1.5V9h-1.5z"/>'
+        clock = f'<svg x="{section.clock_at}%" overflow="visible">{path}</svg>'
+    if section.blocked:
+        more = f" · {section.blocked} blocked"
+    elif section.late:
+        more = f" · {section.late} late"
+    elif section.settled < section.total and not release.is_final and release.status != Status.ROLLING_BACK:
+        more = f" · {opens(release, section)}"
+    return (
+        f'\n    <li><a href="#{section.anchor}"{step}>'
+        f'<span class="name">{glyph(section.state)}<span>{escape(section.phase_name)}</span></span>'
+        f'<svg class="meter go" aria-hidden="true"><rect class="track" width="100%" height="8"/>'
+        f'<rect class="fill" width="{section.share}%" height="8"/>{clock}</svg>'
+        f'<span class="say"><b>{section.settled} of {section.total}</b>{more}</span></a></li>'
+    )
+
+
+def opens(release: Release, section: Section) -> str:
+    """When a phase opens or is due, or what it waits for."""
+    moments = section.moments
+    if (section.settled == section.total and section.total) or release.is_final:
+        return ""
+    if release.status == Status.ROLLING_BACK:
+        return ""
+    if section.opens_later:
+        return f"opens {shown(release, moments.opens_at)}"
+    if section.is_locked:
+        return "locked until the start" if moments.phase.stage == Stage.PRODUCTION else "after the deployment"
+    if moments.due_at:
+        return f"{'due' if moments.due_at > section.now else 'was due'} {shown(release, moments.due_at)}"
+    return "after the deployment" if moments.phase.stage == Stage.POST_DEPLOYMENT else ""
+
+
+def count(drawing: Drawing, section: Section) -> str:
+    """How much of a phase is settled, beside its name."""
+    name, settled, total = escape(section.phase_name), section.settled, section.total
+    oob = _if(drawing.oob, ' hx-swap-oob="true"')
+    return (
+        f'<span class="end" id="{section.anchor}-count"{oob}'
+        f' hx-get="{url("part", drawing.release.key, section.anchor)}"'
+        f' hx-trigger="live:{section.anchor} from:body delay:200ms" hx-swap="outerHTML">'
+        f'<progress max="{total or 1}" value="{settled}" aria-label="{name}: {settled} of {total}"></progress>'
+        f" {settled} of {total}</span>"
+    )
+
+
+def say(section: Section) -> str:
+    """The same for a screen reader, after a tick."""
+    words = f"{escape(section.phase_name)}: {section.settled} of {section.total} settled"
+    return f'<p class="vh" id="say" role="status" hx-swap-oob="true">{words}</p>'
+
+
+def phases(drawing: Drawing) -> str:
+    """Every phase with its rows."""
+    sections = _page(drawing).sections
+    found = "".join(_phase(drawing, section) for section in sections)
+    found = found or '<div class="panel blank"><p>This checklist has no phases.</p></div>'
+    top = drawing.opening("div", "list", ' class="stack"', "outerHTML show:none")
+    return f"{top}\n{found}\n</div>\n"
+
+
+def _phase(drawing: Drawing, section: Section) -> str:
+    note = section.moments.phase.note
+    said = f'<div class="md sm phase-note">{markup.render(note)}</div>' if note else ""
+    return (
+        f'<details class="panel phase" id="{section.anchor}"{_if(section.unfolded, " open")}>\n'
+        f'  <summary>{icon("down", "fold")}<h2>{escape(section.phase_name)}</h2>'
+        f'<span class="sm muted when">{opens(drawing.release, section)}</span>{count(drawing, section)}</summary>\n'
+        f'  {said}\n  <ol class="rows">{"".join(_rows(drawing, section))}</ol>\n</details>\n'
+    )
+
+
+def _rows(drawing: Drawing, section: Section) -> Iterable[str]:
+    """The rows, each group under its name."""
+    group = ""
+    for row in section.rows:
+        if row.item.group and row.item.group != group:
+            group = row.item.group
+            yield f'<li class="group"><h3>{escape(group)}</h3></li>'
+        yield rows.whole(row, drawing.csrf)
+    if not section.rows:
+        add = f"{url('item_add', drawing.release.key)}?phase={section.moments.phase.pk}"
+        link = f' <a href="{add}">Add one</a>' if _page(drawing).leads else ""
+        yield f'<li class="blank"><p>{escape(section.phase_name)} has no items.{link}</p></li>'
+
+
+# The gate
+
+
+def gate(drawing: Drawing) -> str:
+    card = _page(drawing).card
+    attributes = f' class="panel gate {card.state}" aria-labelledby="gate-h"'
+    note = f'<p class="gate-note">{escape(card.note)}</p>' if card.note else ""
+    more = f'<li class="more"><span></span><span></span><span class="muted">and {card.more} more</span><span></span></li>'
+    held = "".join(_hold(drawing, hold) for hold in card.holds)
+    listed = f'<ul class="holds">{held}\n      {_if(card.more, more)}\n    </ul>' if held else ""
+    buttons = "".join(_button(drawing, button) for button in card.buttons)
+    line = f'<div class="line">{buttons}</div>' if buttons else ""
+    body = f'<div class="body">\n    {note}\n    {listed}\n    {line}\n  </div>' if note or held or buttons else ""
+    return (
+        f"{drawing.opening('section', 'gate', attributes)}\n"
+        f'  <header><h2 class="verdict" id="gate-h">{icon(card.state)}<span>{escape(card.verdict)}</span></h2></header>\n'
+        f"  {body}\n</section>\n"
+    )
+
+
+def _hold(drawing: Drawing, hold: Hold) -> str:
+    what = escape(hold.what)
+    if hold.url:
+        what = f'<a class="row-title" href="{escape(hold.url)}">{what}</a>'
+    else:
+        what = f'<span class="row-title">{what}</span>'
+    return (
+        f"\n      <li>{glyph(hold.state)}<b>{escape(hold.who)}</b>{what}"
+        f"<span>{_since(drawing, hold.state, hold.row)}</span></li>"
+    )
+
+
+def _since(drawing: Drawing, word: str, row: Row | None) -> str:
+    """Since when what holds the gate does, or when it is due."""
+    if row is None:
+        return ""
+    now, due = drawing.head.now, row.due_at
+    if word == "blocked":
+        return f"blocked {clock_html(row.item.state_at, now, 'ago')}"
+    if word == "late":
+        return f"late {clock_html(due, now, 'ago')}"
+    if not due or word == "watching":
+        return ""
+    return f"due in {clock_html(due, now, 'left')}" if word == "due_soon" else f"due {shown(drawing.release, due)}"
+
+
+def _button(drawing: Drawing, button: Button) -> str:
+    words, to = escape(button.words), escape(button.url)
+    if button.confirm:
+        return (
+            f'<form method="post" action="{to}">{drawing.csrf}{once()}<button class="btn primary" id="gate-verb"'
+            f' data-confirm="{escape(button.confirm)}">{words}</button></form>'
+        )
+    return f'<a class="btn{_if(button.primary, " primary")}" href="{to}">{words}</a>'
+
+
+# Beside the checklist
+
+
+def people(drawing: Drawing) -> str:
+    listed = "".join(_holder(entry) for entry in _page(drawing).team)
+    return f'{drawing.opening("section", "people")}<h2>People</h2>\n  <ul class="people">{listed}\n  </ul>\n</section>\n'
+
+
+def _holder(entry: Holder) -> str:
+    role = escape(entry.role.name)
+    if not entry.people:
+        words = f'<span class="muted">nobody yet</span><small>{role}{_if(not entry.required, ", optional")}</small>'
+        return f'\n    <li><span class="who" aria-hidden="true">–</span><div>{words}</div></li>'
+    end, duty = "", escape(entry.responsibility or entry.role.responsibility)
+    for number, word in ((entry.blocked, "blocked"), (entry.late, "late"), (entry.open, "open")):
+        if number:
+            end = f'<span class="end">{number} {word}</span>'
+            break
+    return "".join(
+        f'\n    <li><span class="who" aria-hidden="true">{escape(initials(person))}</span><div>{escape(person.name)}'
+        f'<details class="duty" id="duty-{entry.role.pk}-{person.pk}"><summary><small>{role}</small></summary>'
+        f"<small>{duty}</small></details></div>{end}</li>"
+        for person in entry.people
+    )
+
+
+def activity(drawing: Drawing) -> str:
+    release = drawing.release
+    told = (story.tell(event, release.zone) for event in _page(drawing).latest)
+    listed = "".join(
+        f"<li>{shown(release, one.event.at)}<span><b>{escape(one.event.actor)}</b> {escape(one.what)}</span></li>"
+        for one in told
+    )
+    every = f'<a href="{url("events", release.key)}">All {release.event_sequence} events</a>'
+    return (
+        f'{drawing.opening("section", "activity")}<h2>Activity</h2>\n  <ol class="feed">{listed}</ol>\n'
+        f'  <p class="sm">{every}</p>\n</section>\n'
+    )
+
+
+def notes(drawing: Drawing) -> str:
+    release, page = drawing.release, _page(drawing)
+    found = "".join(
+        f'<div class="note sm"><p class="meta"><b>{escape(note.by.name)}</b> {shown(release, note.at)}</p>'
+        f'<div class="md">{markup.render(note.text)}</div></div>'
+        for note in page.notes
+    )
+    own = f'<div class="md sm">{markup.render(release.notes)}</div>' if release.notes else ""
+    end = _write_a_note(drawing) if page.may_note else "" if own or found else '<p class="sm muted">None yet.</p>'
+    return f'{drawing.opening("section", "notes")}<h2>Notes</h2>\n  {own}\n  {found}\n  {end}\n</section>\n'
+
+
+def _write_a_note(drawing: Drawing) -> str:
+    to, error = url("note", drawing.release.key), ""
+    if drawing.note_error:
+        error = f'<p class="error">{icon("stop")}{escape(drawing.note_error)}</p>'
+    return (
+        f'<details class="add" id="add-note"><summary class="btn quiet">{icon("note")}Write a note</summary>'
+        f'<form class="stack form act-form" method="post" action="{to}" hx-post="{to}" hx-target="#notes"'
+        f' hx-swap="outerHTML" hx-sync="this:drop">{drawing.csrf}{once()}<div class="field"><label for="note-text">'
+        f'Note on the release</label><textarea class="input" id="note-text" name="text" rows="3" maxlength="10000"'
+        f' required></textarea>{error}</div><button class="btn primary">Write the note</button></form></details>'
+    )
+
+
+DRAWN: dict[str, Callable[[Drawing], str]] = {
+    "head": header,
+    "rail": rail,
+    "gate": gate,
+    "list": phases,
+    "people": people,
+    "activity": activity,
+    "notes": notes,
+}
+
+
+def _page(drawing: Drawing) -> Page:
+    if drawing.page is None:
+        raise ValueError("only the header is drawn without a page")
+    return drawing.page
+
+
+def _if(holds: object, text: str) -> str:
+    return text if holds else ""
