@@ -11,7 +11,6 @@ from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from django.db.models import Prefetch, prefetch_related_objects
 from django.urls import reverse
 
 from checklists.blueprints import Kind, Stage
@@ -28,6 +27,7 @@ from releases.models import (
     assignments_of,
     holders,
 )
+from releases.models.kept import Kept
 from releases.permissions import Standing
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ BY_ITSELF = (Kind.COMPUTED, Kind.DECISION, Kind.CLOSE)  # settled by the others,
 def load(release: Release) -> Release:
     """Fetch what a page with all rows reads beyond `readiness.load`: evidence and notes, in two statements."""
     readiness.load(release)
-    prefetch_related_objects([release], Prefetch("phases__items__evidence", Evidence.objects.select_related("by")))
+    evidence(release)
     notes(release)
     return release
 
@@ -56,9 +56,23 @@ def notes(release: Release) -> dict[int | None, list[Note]]:
     known: dict[int | None, list[Note]] | None = release.__dict__.get("_notes")
     if known is None:
         known = release.__dict__["_notes"] = {}
-        for note in Note.objects.filter(release=release, rollback=None).select_related("by"):
+        for note in _notes(release.pk):
             known.setdefault(note.item_id, []).append(note)
     return known
+
+
+def evidence(release: Release) -> dict[int, list[Evidence]]:
+    """The evidence for the items of `release`, by the item's id. Read once."""
+    known: dict[int, list[Evidence]] | None = release.__dict__.get("_evidence")
+    if known is None:
+        known = release.__dict__["_evidence"] = {}
+        for proof in _evidence(release.pk):
+            known.setdefault(proof.item_id, []).append(proof)
+    return known
+
+
+_notes = Kept(lambda release: Note.objects.filter(release=release, rollback=None).select_related("by"), int)
+_evidence = Kept(lambda release: Evidence.objects.filter(item__phase__release=release).select_related("by"), int)
 
 
 def _items_url(release: Release) -> str:
@@ -159,6 +173,9 @@ class Row:
 
     @cached_property
     def evidence(self) -> list[Evidence]:
+        known: dict[int, list[Evidence]] | None = self.release.__dict__.get("_evidence")
+        if known is not None:
+            return known.get(self.item.pk, [])
         return list(self.item.evidence.all()) if getattr(self.item, "has_evidence", True) else []
 
     @cached_property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 from zoneinfo import ZoneInfo
@@ -20,6 +20,7 @@ from django.utils.functional import cached_property
 from checklists.blueprints import Stage
 from checklists.models import PhaseText, TemplateVersion
 from checklists.tminus import Anchor, Offset, due_at
+from releases.models.kept import Kept
 
 if TYPE_CHECKING:
     from relcoord.models import User
@@ -88,14 +89,23 @@ class ReleaseQuerySet(models.QuerySet["Release"]):
 
     def visible_to(self, user: User) -> Self:
         """Releases `user` may open: all but the restricted ones they have no part in."""
+        return self if user.is_staff else self._with_part(user.pk, timezone.localdate())
+
+    def _with_part(self, user: int, day: date) -> Self:
         from releases.models.people import Assignment, Delegation
 
-        if user.is_staff:
-            return self
-        absent = Delegation.objects.filter(deputy=user.pk).on(timezone.localdate()).values("user")
-        held = Assignment.objects.filter(Q(user=user.pk) | Q(user__in=absent), release=OuterRef("pk"))
-        named = Release.viewers.through.objects.filter(release=OuterRef("pk"), user=user.pk)
+        absent = Delegation.objects.filter(deputy=user).on(day).values("user")
+        held = Assignment.objects.filter(Q(user=user) | Q(user__in=absent), release=OuterRef("pk"))
+        named = Release.viewers.through.objects.filter(release=OuterRef("pk"), user=user)
         return self.filter(Q(restricted=False) | Exists(held) | Exists(named))
+
+    def shown(self, key: str, user: User) -> Release | None:
+        """The release of that key as a page reads it, with coordinator and hold; None where `user` may not open it."""
+        found = _any(key) if user.is_staff else _with_part(key, user.pk, timezone.localdate())
+        return found[0] if found else None
+
+    def of_key(self, key: str) -> Self:
+        return self.filter(key=key).select_related("coordinator").with_hold()
 
     def with_hold(self) -> Self:
         """Bring the open hold, at most one a release, in the same query: for reading, not for what is decided on.
@@ -261,10 +271,14 @@ class Release(models.Model):
 
     def forget(self) -> Self:
         """Drop what was computed from rows, after a verb changed them; returns self."""
-        for name in ("plan", "open_hold", "standing_hold", "hold_was_read"):
+        for name in ("plan", "open_hold", "standing_hold", "hold_was_read", "_notes", "_evidence"):
             self.__dict__.pop(name, None)
         self.__dict__.pop("_prefetched_objects_cache", None)
         return self
+
+
+_any = Kept(lambda key: Release.objects.of_key(key), str)
+_with_part = Kept(lambda key, user, day: Release.objects.of_key(key)._with_part(user, day), str, int, date)
 
 
 @lru_cache(maxsize=2048)
