@@ -71,8 +71,16 @@ def turns(release: Release) -> Turns:
 
     They follow from rows alone that change only with an event, so they are kept by the event sequence.
     """
+    sequence, known = release.__dict__.get("_turns", (None, None))
+    if sequence != release.event_sequence:
+        known = _kept_turns(release)
+        release.__dict__["_turns"] = release.event_sequence, known
+    return known
+
+
+def _kept_turns(release: Release) -> Turns:
     key = f"turns:{release.pk}:{release.event_sequence}"
-    known: Turns | None = cache.get(key)
+    known: Turns | None = None if "_recorded" in release.__dict__ else cache.get(key)  # nobody knows what is new
     if known is None:
         prefetch_related_objects([release], "phases__items")
         known = sorted(_turns(release), key=lambda entry: entry[0])

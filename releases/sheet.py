@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 from django.urls import reverse
+from django.utils.functional import cached_property
 
 from checklists.blueprints import Kind, Stage
 from releases import live, permissions, readiness, ticking
@@ -297,7 +297,7 @@ class Section:
     def anchor(self) -> str:
         return self.moments.phase.anchor
 
-    @property
+    @cached_property
     def settled(self) -> int:
         return sum(row.item.settled for row in self.rows)
 
@@ -305,15 +305,15 @@ class Section:
     def total(self) -> int:
         return len(self.rows)
 
-    @property
+    @cached_property
     def late(self) -> int:
         return sum(row.state == "late" for row in self.rows)
 
-    @property
+    @cached_property
     def blocked(self) -> int:
         return sum(row.state == "blocked" for row in self.rows)
 
-    @property
+    @cached_property
     def is_locked(self) -> bool:
         return bool(self.rows) and all(row.item.is_locked for row in self.rows) and not self.is_over
 
@@ -324,14 +324,14 @@ class Section:
         running = self.moments.phase.stage == Stage.PRODUCTION and not self.is_locked
         return opens is not None and opens > self.now and not running
 
-    @property
+    @cached_property
     def is_over(self) -> bool:
         """Is everything settled, or can nothing change any more?"""
         release = self.moments.phase.release
         early = self.moments.phase.stage in (Stage.PREPARATION, Stage.DECISION)
         return release.is_final or bool(release.started_at and early) or self.settled == self.total
 
-    @property
+    @cached_property
     def state(self) -> str:
         """The word whose shape the rail shows."""
         if self.settled == self.total and self.total:
@@ -349,7 +349,7 @@ class Section:
         """Settled, in percent."""
         return round(100 * self.settled / self.total) if self.total else 0
 
-    @property
+    @cached_property
     def clock_at(self) -> int | None:
         """Where the clock stands between this phase's opening and its due moment, in percent; None when elsewhere."""
         opens, due = self.moments.opens_at, self.moments.due_at

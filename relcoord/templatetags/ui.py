@@ -10,11 +10,13 @@ from uuid import uuid4
 from zoneinfo import ZoneInfo
 
 from django import template
+from django.conf import settings
 from django.contrib import messages
 from django.forms import BoundField, CheckboxInput, CheckboxSelectMultiple, FileInput, RadioSelect
 from django.http import HttpRequest, QueryDict
 from django.middleware.csrf import get_token
 from django.templatetags.static import static
+from django.urls import NoReverseMatch, get_urlconf, reverse
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
@@ -287,9 +289,42 @@ def markdown(text: str | None) -> SafeString:
     return markup.render(text or "")
 
 
+PLACES = {
+    "dashboard": "releases:dashboard",
+    "mine": "releases:my_work",
+    "checklists": "checklists:template_list",
+    "people": "releases:people",
+    "help": "help",
+    "settings": "settings",
+    "outbox": "outbox",
+    "admin": "admin:index",
+    "login": "account_login",
+    "logout": "account_logout",
+}
+
+
 @register.simple_tag
+def places() -> dict[str, str]:
+    """`{% places as at %}{{ at.help }}`: the addresses that every page names; "" for one that the site has not."""
+    return _places(get_urlconf() or settings.ROOT_URLCONF)
+
+
+@lru_cache
+def _places(urlconf: str) -> dict[str, str]:
+    """Kept: the addresses of a process do not change."""
+    found = {}
+    for name, place in PLACES.items():
+        try:
+            found[name] = reverse(place, urlconf=urlconf)
+        except NoReverseMatch:
+            found[name] = ""
+    return found
+
+
+@register.simple_tag
+@lru_cache
 def sheet(name: str) -> SafeString:
-    """`{% block css %}{% sheet "room" %}{% endblock %}`: what only this kind of page needs."""
+    """`{% block css %}{% sheet "room" %}{% endblock %}`: what only this kind of page needs. Kept as `_svg` is."""
     return format_html('<link rel="stylesheet" href="{}">', static(f"css/{name}.css"))
 
 

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.core.validators import RegexValidator
-from django.db import models
+from django.db import connection, models, transaction
 from django.db.models import Count, Exists, F, FilteredRelation, OuterRef, Q, Subquery, Value
 from django.db.models.functions import Coalesce
 from django.urls import reverse
@@ -84,8 +84,16 @@ class ReleaseQuerySet(models.QuerySet["Release"]):
 
         On SQLite every write transaction begins IMMEDIATE, so reading is enough there.
         """
-        rows = self.select_for_update(of=("self",)).select_related("coordinator")
-        return rows.get(pk=release if isinstance(release, int) else release.pk)
+        pk = release if isinstance(release, int) else release.pk
+        if connection.features.has_select_for_update and not connection.in_atomic_block:
+            raise transaction.TransactionManagementError("a lock lasts as long as a transaction, and there is none")
+        found = _locked(pk)
+        if not found:
+            raise Release.DoesNotExist(pk)
+        return found[0]
+
+    def of_pk_locked(self, pk: int) -> Self:
+        return self.select_for_update(of=("self",)).select_related("coordinator").filter(pk=pk)
 
     def visible_to(self, user: User) -> Self:
         """Releases `user` may open: all but the restricted ones they have no part in."""
@@ -277,6 +285,7 @@ class Release(models.Model):
         return self
 
 
+_locked = Kept(lambda pk: Release.objects.of_pk_locked(pk), int)
 _any = Kept(lambda key: Release.objects.of_key(key), str)
 _with_part = Kept(lambda key, user, day: Release.objects.of_key(key)._with_part(user, day), str, int, date)
 

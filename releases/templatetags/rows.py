@@ -41,3 +41,15 @@ def region(context: template.Context, name: str) -> SafeString:
 def region_count(context: template.Context) -> SafeString:
     """How much of the phase `section` is settled."""
     return regions.of(context).count(context["section"])
+
+
+@register.simple_tag(takes_context=True)
+def release_tabs(context: template.Context) -> SafeString:
+    """The pages of a release, that of `tab` marked."""
+    return regions.tabs(context["release"], context["tab"])
+
+
+@register.simple_tag(takes_context=True)
+def release_links(context: template.Context) -> SafeString:
+    """What else can be done from the release page."""
+    return regions.links(context["page"])

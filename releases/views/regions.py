@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from releases.views.page import Page
 
 SAID = (Status.NO_GO, Status.CLEARED, Status.POLLING, Status.ROLLING_BACK, Status.ROLLED_BACK)  # statuses in the header
+HERE, KEY = ' aria-current="page"', ' data-key="g c"'
 RAIL = ' class="rail-box" aria-label="Phases"'
 NAMED = 4  # people the header says we wait on; the rest is counted
 
@@ -443,6 +444,48 @@ def _write_a_note(drawing: Drawing) -> str:
         f'Note on the release</label><textarea class="input" id="note-text" name="text" rows="3" maxlength="10000"'
         f' required></textarea>{error}</div><button class="btn primary">Write the note</button></form></details>'
     )
+
+
+def links(page: Page) -> SafeString:
+    """What else can be done, by those who may."""
+    key = page.release.key
+    text, found = url("status_text", key), [("calendar", "cal", "Add to calendar")]
+    if page.leads:
+        found += [("item_add", "plus", "Add an item"), ("items_give", "people", "Give items to a role")]
+        found += [("schedule", "cal", "Reschedule, hold, cancel")]
+    if page.may_edit:
+        found += [("edit", "edit", "Edit the release")]
+    listed = "".join(
+        f'\n  <li><a class="ev" href="{url(name, key)}">{icon(shape)}{words}</a></li>' for name, shape, words in found
+    )
+    return mark_safe(  # noqa: S308 - as above
+        f'<section class="no-print"><h2>Do</h2><ul class="links sm">\n  <li><details id="status"><summary class="ev">'
+        f'{icon("copy")}Status as text</summary><pre class="status-text" id="status-text" hx-get="{text}"'
+        f' hx-trigger="toggle from:closest details once" hx-swap="textContent"></pre><p class="line"><button class="btn"'
+        f' type="button" data-copy="#status-text" hidden>Copy</button><a href="{text}">Open it alone</a></p></details></li>'
+        f"{listed}\n</ul></section>"
+    )
+
+
+# The pages of a release
+
+TABS = (
+    ("checklist", "release", "Checklist"),
+    ("decision", "decision", "Go/No-Go"),
+    ("reminders", "reminders", "Reminders"),
+    ("rollback", "rollback", "Rollback"),
+    ("people", "release_people", "People"),
+    ("record", "record", "Record"),
+    ("events", "events", "Events"),
+)
+
+
+def tabs(release: Release, current: str) -> SafeString:
+    listed = "".join(
+        f'\n  <li><a href="{url(name, release.key)}"{_if(name == "release", KEY)}{_if(tab == current, HERE)}>{words}</a></li>'
+        for tab, name, words in TABS
+    )
+    return mark_safe(f'<nav aria-label="{escape(release.key)}"><ul>{listed}\n</ul></nav>')  # noqa: S308 - as above
 
 
 DRAWN: dict[str, Callable[[Drawing], str]] = {
