@@ -94,7 +94,10 @@ def _held(release: Release, reader: User) -> frozenset[str]:
 def called(release: Release, person: User) -> str:
     """What `person` is called on the pages of `release`: the first name, or the whole where two share it."""
     first = person.get_short_name()
-    people = {row.user_id: row.user.get_short_name() for row in assignments_of(release)}
+    people: dict[int, str] | None = release.__dict__.get("_first_names")
+    if people is None:
+        people = {row.user_id: row.user.get_short_name() for row in assignments_of(release)}
+        release.__dict__["_first_names"] = people
     shared = any(name == first for pk, name in people.items() if pk != person.pk)
     return person.name if shared else first
 

@@ -14,7 +14,6 @@ from django.conf import settings
 from django.contrib import messages
 from django.forms import BoundField, CheckboxInput, CheckboxSelectMultiple, FileInput, RadioSelect
 from django.http import HttpRequest, QueryDict
-from django.middleware.csrf import get_token
 from django.templatetags.static import static
 from django.urls import NoReverseMatch, get_urlconf, reverse
 from django.utils import timezone
@@ -253,10 +252,10 @@ def toast(context: template.Context, message: Any) -> SafeString:
     return _toast(message, context.get("csrf_token", ""))
 
 
-def toasts(request: HttpRequest) -> SafeString:
+def toasts(request: HttpRequest, csrf: str) -> SafeString:
     """The waiting messages for an answer that is put together in Python, as `partials/_messages.html` draws them."""
-    waiting = [_toast(message, get_token(request)) for message in messages.get_messages(request)]
-    return format_html('<div hx-swap-oob="beforeend:#toasts">{}</div>', SafeString("".join(waiting))) if waiting else SafeString("")
+    waiting = SafeString("".join(_toast(message, csrf) for message in messages.get_messages(request)))
+    return format_html('<div hx-swap-oob="beforeend:#toasts">{}</div>', waiting) if waiting else waiting
 
 
 def _toast(message: Any, csrf: object) -> SafeString:

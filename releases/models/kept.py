@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from copy import copy
+from dataclasses import dataclass
 from datetime import date
 from types import SimpleNamespace
 from typing import Any, Generic, TypeVar
@@ -27,6 +28,16 @@ MARKS: dict[type, Callable[[int], Any]] = {
 }
 
 
+@dataclass(frozen=True)
+class Written:
+    """A statement for one kind of database."""
+
+    compiler: Any  # Django's, without its connection
+    sql: str
+    parameters: list[tuple[int | None, Any]]  # the place of a value that is given, or None and a value of its own
+    converters: Any  # how columns become values; None where that needs the connection
+
+
 class Kept(Generic[M]):
     """`Kept(lambda release: Phase.objects.filter(release=release), int)`: a query of values of these types.
 
@@ -35,21 +46,23 @@ class Kept(Generic[M]):
 
     def __init__(self, build: Callable[..., models.QuerySet[M]], *types: type) -> None:
         self.build, self.types = build, types
-        self.written: dict[str, tuple[Any, str, list[tuple[int, Any]]]] = {}  # by the kind of database
+        self.written: dict[str, Written] = {}
 
     def __call__(self, *values: Any) -> list[M]:
         """The rows, as the query would give them."""
         connection = connections[DEFAULT_DB_ALIAS]
         kept = self.written.get(connection.vendor) or self._write(connection)
-        compiler, sql, given = copy(kept[0]), kept[1], _adapted(connection, values)
-        parameters = tuple(value if place is None else given[place] for place, value in kept[2])
-        compiler.connection, compiler.as_sql = connection, lambda: (sql, parameters)
+        given = _adapted(connection, values)
+        parameters = tuple(value if place is None else given[place] for place, value in kept.parameters)
+        compiler = copy(kept.compiler)
+        compiler.connection, compiler.as_sql = connection, lambda: (kept.sql, parameters)
+        if kept.converters is not None:
+            compiler.get_converters = lambda columns: kept.converters
         query = SimpleNamespace(get_compiler=lambda using: compiler)
         rows = SimpleNamespace(db=connection.alias, query=query, model=compiler.query.model, _known_related_objects={})
         return list(ModelIterable(rows))
 
-    def _write(self, connection: Any) -> tuple[Any, str, list[tuple[int | None, Any]]]:
-        """The statement with its parameters, each either a value of its own or the place of one that is given."""
+    def _write(self, connection: Any) -> Written:
         marks = [MARKS[kind](place) for place, kind in enumerate(self.types)]
         compiler = self.build(*marks).query.get_compiler(DEFAULT_DB_ALIAS)
         sql, parameters = compiler.as_sql()
@@ -57,7 +70,11 @@ class Kept(Generic[M]):
         found = [(places.get(value), value) for value in parameters]
         if {place for place, _ in found} - {None} != set(places.values()):
             raise TypeError(f"a value of this query is not found in its statement: {sql}")
-        self.written[connection.vendor] = compiler, sql, found
+        converters = compiler.get_converters([column for column, *_ in compiler.select])
+        used = [converter for several, _ in converters.values() for converter in several]
+        bound = any(getattr(converter, "__self__", None) is connection.ops for converter in used)
+        compiler.connection = None  # that of a thread which may end
+        self.written[connection.vendor] = Written(compiler, sql, found, None if bound else converters)
         return self.written[connection.vendor]
 
 
@@ -70,6 +87,11 @@ def put(owner: models.Model, name: str, rows: Iterable[models.Model]) -> None:
     found = getattr(owner, name).get_queryset()
     found._result_cache, found._prefetch_done = list(rows), True
     owner.__dict__.setdefault("_prefetched_objects_cache", {})[name] = found
+
+
+def given(owner: models.Model, name: str) -> list[Any]:
+    """What `list(owner.<name>.all())` gives once it is put or prefetched, in fewer steps: for what each row asks."""
+    return list(owner.__dict__["_prefetched_objects_cache"][name])
 
 
 def has(owner: models.Model, name: str) -> bool:

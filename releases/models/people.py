@@ -10,7 +10,7 @@ from django.db import models
 from django.db.models import F, Q
 
 from checklists.models import Role
-from releases.models.kept import Kept, has, put
+from releases.models.kept import Kept, given, has, put
 from releases.models.release import Release
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def assignments_of(release: Release) -> list[Assignment]:
     """Who holds what in `release`, with person and role, read once a release object."""
     if not has(release, "assignments"):
         put(release, "assignments", _assignments(release.pk))
-    return list(release.assignments.all())
+    return given(release, "assignments")
 
 
 _assignments = Kept(lambda release: Assignment.objects.filter(release=release).select_related("role", "user"), int)

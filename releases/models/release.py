@@ -279,7 +279,7 @@ class Release(models.Model):
 
     def forget(self) -> Self:
         """Drop what was computed from rows, after a verb changed them; returns self."""
-        for name in ("plan", "open_hold", "standing_hold", "hold_was_read", "_notes", "_evidence"):
+        for name in ("plan", "open_hold", "standing_hold", "hold_was_read", "_notes", "_evidence", "_first_names"):
             self.__dict__.pop(name, None)
         self.__dict__.pop("_prefetched_objects_cache", None)
         return self

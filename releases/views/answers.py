@@ -15,6 +15,7 @@ from django.http import HttpResponse, HttpResponseRedirect
 from django.middleware.csrf import get_token
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils import timezone
 
 from relcoord.lib.htmx import HtmxRequest, is_partial, say
 from relcoord.templatetags.ui import toasts
@@ -25,7 +26,9 @@ from releases.forms.items import ItemForm
 from releases.models import Item, Release
 from releases.sheet import Row
 from releases.views import regions, rows
-from releases.views.page import page_context, row_context
+from releases.views.base import who
+from releases.views.frame import head_of
+from releases.views.page import Page, page_context, row_context
 from releases.views.regions import Drawing, csrf_field
 
 SEEN = "X-Live-Token"  # the header in which a page says what it has seen
@@ -224,14 +227,15 @@ def changed(request: HtmxRequest, before: Release, release: Release, pk: int) ->
         release.know_hold_of(before)  # every hold is an event, and there was none in between
     if release.coordinator_id == before.coordinator_id:
         release.coordinator = before.coordinator
-    context = page_context(request, sheet.load_lightly(release))
-    now, page = context["now"], context["page"]
+    now = timezone.now()
+    page = Page(head_of(sheet.load_lightly(release), now), who(request))
     seen = live.Token.read(request.headers.get(SEEN, ""))
     whole = (request.htmx.current_url_abs_path or "").split("?")[0] == release.get_absolute_url()
     since = seen or live.Token(before.event_sequence, now)
     names = live.changed(release, since, now, page.latest) if whole else []
-    drawing = Drawing(context["head"], page, csrf_field(get_token(request)), oob=True)
-    answer = HttpResponse("\n".join([*_drawn(drawing, names, pk), toasts(request)]))
+    csrf = get_token(request)
+    drawing = Drawing(page.head, page, csrf_field(csrf), oob=True)
+    answer = HttpResponse("\n".join([*_drawn(drawing, page, names, pk), toasts(request, csrf)]))
     if "list" in names:
         answer["HX-Trigger-After-Settle"] = "live:list"
     if seen:
@@ -239,10 +243,8 @@ def changed(request: HtmxRequest, before: Release, release: Release, pk: int) ->
     return answer
 
 
-def _drawn(drawing: Drawing, names: list[str], pk: int) -> Iterator[str]:
+def _drawn(drawing: Drawing, page: Page, names: list[str], pk: int) -> Iterator[str]:
     """The row `pk`, the header, and out of band what `names` says."""
-    page = drawing.page
-    assert page is not None
     row = page.row(pk)
     yield rows.whole(row, drawing.csrf)
     yield drawing.draw("head")
