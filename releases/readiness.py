@@ -44,9 +44,7 @@ def load(release: Release) -> Release:
     if not has(release, "phases"):
         _put_rows(release, _rows(release.pk))
     elif not all(has(phase, "items") for phase in release.phases.all()):
-        prefetch_related_objects(
-            [release], Prefetch("phases__items", Item.objects.select_related("role", "state_by"))
-        )
+        prefetch_related_objects([release], Prefetch("phases__items", Item.objects.select_related("role", "state_by")))
     return load_people(release)
 
 

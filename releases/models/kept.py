@@ -60,7 +60,7 @@ class Kept(Generic[M]):
             compiler.get_converters = lambda columns: kept.converters
         query = SimpleNamespace(get_compiler=lambda using: compiler)
         rows = SimpleNamespace(db=connection.alias, query=query, model=compiler.query.model, _known_related_objects={})
-        return list(ModelIterable(rows))
+        return list(ModelIterable(rows))  # type: ignore[arg-type]
 
     def _write(self, connection: Any) -> Written:
         marks = [MARKS[kind](place) for place, kind in enumerate(self.types)]

@@ -285,8 +285,8 @@ class Release(models.Model):
         return self
 
 
-_locked = Kept(lambda pk: Release.objects.of_pk_locked(pk), int)
-_any = Kept(lambda key: Release.objects.of_key(key), str)
+_locked = Kept(Release.objects.of_pk_locked, int)
+_any = Kept(Release.objects.of_key, str)
 _with_part = Kept(lambda key, user, day: Release.objects.of_key(key)._with_part(user, day), str, int, date)
 
 

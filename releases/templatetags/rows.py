@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from django import template
-from django.utils.safestring import SafeString
+from django.utils.safestring import SafeString, mark_safe
 
 from releases.sheet import Row
-from releases.views import regions, rows
+from releases.views import drawing, header, regions, rows
 
 register = template.Library()
 
@@ -16,7 +16,7 @@ def row_opening(context: template.Context, row: Row) -> SafeString:
     """The row up to where a notice or an open form may stand."""
     notice = context.get("notice")
     oob, conflict = bool(context.get("oob")), notice is not None and notice[0] == "active"
-    return rows.opening(row, regions.csrf_field(context.get("csrf_token", "")), oob=oob, conflict=conflict)
+    return rows.opening(row, drawing.csrf_field(context.get("csrf_token", "")), oob=oob, conflict=conflict)
 
 
 @register.simple_tag
@@ -34,19 +34,19 @@ def row_closing(row: Row) -> SafeString:
 @register.simple_tag(takes_context=True)
 def region(context: template.Context, name: str) -> SafeString:
     """`{% region "gate" %}`: a part of the page that changes while people look. Context: that of `frame` or `page`."""
-    return regions.of(context).draw(name)
+    return regions.draw(drawing.of(context.flatten()), name)
 
 
 @register.simple_tag(takes_context=True)
 def region_count(context: template.Context) -> SafeString:
     """How much of the phase `section` is settled."""
-    return regions.of(context).count(context["section"])
+    return mark_safe(regions.count(drawing.of(context.flatten()), context["section"]))  # noqa: S308 - escaped there
 
 
 @register.simple_tag(takes_context=True)
 def release_tabs(context: template.Context) -> SafeString:
     """The pages of a release, that of `tab` marked."""
-    return regions.tabs(context["release"], context["tab"])
+    return header.tabs(context["release"], context["tab"])
 
 
 @register.simple_tag(takes_context=True)

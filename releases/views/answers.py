@@ -27,9 +27,9 @@ from releases.models import Item, Release
 from releases.sheet import Row
 from releases.views import regions, rows
 from releases.views.base import who
+from releases.views.drawing import Drawing, csrf_field
 from releases.views.frame import head_of
 from releases.views.page import Page, page_context, row_context
-from releases.views.regions import Drawing, csrf_field
 
 SEEN = "X-Live-Token"  # the header in which a page says what it has seen
 REGIONS = ("gate", "rail", "people", "activity", "notes")  # regions of the release page, named as in `releases.live`
@@ -247,12 +247,12 @@ def _drawn(drawing: Drawing, page: Page, names: list[str], pk: int) -> Iterator[
     """The row `pk`, the header, and out of band what `names` says."""
     row = page.row(pk)
     yield rows.whole(row, drawing.csrf)
-    yield drawing.draw("head")
+    yield regions.draw(drawing, "head")
     for name in names:
         if name in REGIONS:
-            yield drawing.draw(name)
+            yield regions.draw(drawing, name)
     sections = [section for section in page.sheet.sections if section.anchor in names]
-    yield from (drawing.count(section) for section in sections)
+    yield from (regions.count(drawing, section) for section in sections)
     for other in page.sheet.rows.values():
         if other is not row and other.item.anchor in names:
             yield rows.whole(other, drawing.csrf, oob=True)

@@ -6,223 +6,33 @@ and template tags were most of what both cost. Every word of people's goes throu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Callable, Iterable
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from django.template.defaultfilters import truncatechars
-from django.urls import reverse
-from django.utils import timezone
 from django.utils.safestring import SafeString, mark_safe
 
 from checklists.blueprints import Stage
 from relcoord.lib import markup
-from relcoord.templatetags.ui import SHAPES, clock_html, glyph, icon, initials, local, once, state, when
+from relcoord.templatetags.ui import clock_html, glyph, icon, initials, once
 from releases import story
 from releases.models import Release, Status
-from releases.views import rows
-from releases.views.frame import Head
+from releases.views import header, rows
+from releases.views.drawing import Drawing, only_if, shown, url
 
 if TYPE_CHECKING:
-    from relcoord.models import User
     from releases.sheet import Row, Section
     from releases.views.cards import Button, Hold, Holder
     from releases.views.page import Page
 
-SAID = (Status.NO_GO, Status.CLEARED, Status.POLLING, Status.ROLLING_BACK, Status.ROLLED_BACK)  # statuses in the header
-HERE, KEY = ' aria-current="page"', ' data-key="g c"'
 RAIL = ' class="rail-box" aria-label="Phases"'
-NAMED = 4  # people the header says we wait on; the rest is counted
-
-
-@lru_cache(maxsize=4096)
-def url(name: str, key: str, *more: str | int) -> str:
-    """Kept, because a page names some thirty, and the addresses of a process do not change."""
-    return reverse(f"releases:{name}", args=[key, *more])
-
-
-@dataclass(frozen=True)
-class Drawing:
-    """What the parts are drawn from. `page` may be left out for the header alone; `csrf` is the forms' hidden field."""
-
-    head: Head
-    page: Page | None = None
-    csrf: str = ""
-    oob: bool = False
-    note_error: str = ""
-
-    @property
-    def release(self) -> Release:
-        return self.head.release
-
-    def draw(self, name: str) -> SafeString:
-        """The region `name`. KeyError if there is none."""
-        return mark_safe(DRAWN[name](self))  # noqa: S308 - the parts are escaped where they are made
-
-    def count(self, section: Section) -> SafeString:
-        """How much of a phase is settled."""
-        return mark_safe(count(self, section))  # noqa: S308 - as above
-
-    def opening(self, tag: str, name: str, extra: str = "", swap: str = "outerHTML") -> str:
-        """The tag of a region, which fetches itself again when it is told that it changed."""
-        oob = ' hx-swap-oob="true"' if self.oob else ""
-        return (
-            f'<{tag} id="{name}"{extra}{oob} hx-get="{url("part", self.release.key, name)}"'
-            f' hx-trigger="live:{name} from:body delay:200ms" hx-swap="{swap}">'
-        )
-
-
-def csrf_field(token: object) -> str:
-    """The hidden field of the forms, as `{% csrf_token %}` writes it."""
-    return f'<input type="hidden" name="csrfmiddlewaretoken" value="{token}">'
-
-
-def of(context: Mapping[str, Any]) -> Drawing:
-    """What a template draws from: the context that `frame` or `page_context` made."""
-    token = csrf_field(context.get("csrf_token", ""))
-    return Drawing(context["head"], context.get("page"), token, note_error=context.get("note_error", ""))
-
-
-def shown(release: Release, moment: object) -> str:
-    """A moment in few letters, with the release's zone in its title."""
-    return when(moment, release.time_zone, short=True)  # type: ignore[arg-type]
-
-
-def names(people: Iterable[User]) -> str:
-    return ", ".join(escape(person.name) for person in people)
-
-
-# The countdown header
-
-
-def header(drawing: Drawing) -> str:
-    head, release = drawing.head, drawing.release
-    home = release.get_absolute_url()
-    if head.ends_same_day:
-        end = SHAPES["H:i"](timezone.localtime(release.window_end))
-    else:
-        end = shown(release, release.window_end)
-    about = [f"<span>Window {when(release.t_zero, release.time_zone)} to {end}</span>"]
-    about.append(f'<span class="opt">Coordinator {escape(release.coordinator.name)}</span>')
-    if on_call := head.on_call:
-        about.append(f'<span class="opt">On-call {names(on_call)}</span>')
-    if release.restricted:
-        about.append('<span class="opt">Restricted</span>')
-    waits = "" if release.is_final else f"<p>{_waited(head)}</p>"
-    attributes = f' class="head" data-mode="{head.mode}"'
-    return (
-        f"{drawing.opening('div', 'head', attributes)}\n"
-        f'  <p class="head-meta">{"".join(about)}</p>\n'
-        f'  <div class="head-main">\n    <h1><a class="key" href="{home}">{escape(release.key)}</a>'
-        f' {escape(release.title)}</h1>\n'
-        f'    <p class="head-clock">{_clock(head)}<small>{_under_the_clock(head)}</small></p>\n  </div>\n'
-        f'  <div class="head-state">\n    <p>{_stands(head)}</p>\n    {waits}\n  </div>\n</div>\n'
-    )
-
-
-def _clock(head: Head) -> str:
-    """The big clock with its sentence for screen readers; `partials/_clock.html` is the same for templates."""
-    if head.face:
-        return f'<span class="clock">{head.face}</span>'
-    at = head.release.t_zero
-    return (
-        f'<span class="clock" aria-hidden="true">{clock_html(at, head.now)}</span>'
-        f'<span class="vh">T-0 {local(at, head.release.time_zone)}, {clock_html(at, head.now, "spoken")}</span>'
-    )
-
-
-def _under_the_clock(head: Head) -> str:
-    """What the clock runs to, or why it stands."""
-    release, now, hold = head.release, head.now, head.release.open_hold
-    window_end = shown(release, release.window_end)
-    if hold:
-        by = f"<b>Held by {escape(hold.by.name)} {clock_html(hold.started_at, now, 'ago')} ago</b>"
-        return f"{by} <span>{escape(truncatechars(hold.reason, 90))}</span>"
-    if release.status == Status.NO_GO:
-        return f"<b>Not rescheduled</b> <span>T-0 was {shown(release, release.t_zero)}</span>"
-    if release.is_final:
-        return f"<b>{shown(release, release.ended_at)}</b> <span>{_ended(head)}</span>"
-    if head.rollback:
-        return f"<b>Rolling back</b> <span>for {clock_html(head.rollback.triggered_at, now, 'ago')}</span>"
-    if head.lapsed:
-        return f"<b>The GO has lapsed</b> <span>its window ended {window_end}</span>"
-    if head.undecided:
-        return f"<b>T-0 passed undecided</b> <span>window ends {window_end}</span>"
-    if head.in_window:
-        words = "The window is open" if release.status == Status.CLEARED else "Deploying"
-        return f"<b>{words}</b> <span>window closes in {clock_html(release.window_end, now, 'closing')}</span>"
-    if release.status == Status.DEPLOYING:
-        words = "started before T-0" if now < release.t_zero else "the window has ended"
-        return f"<b>Deploying</b> <span>{words}</span>"
-    if release.status == Status.DEPLOYED:
-        return f"<b>Deployed {shown(release, release.deployed_at)}</b>{_closing(head)}"
-    if following := head.next_phase:
-        opens = shown(release, following.opens_at)
-        return (
-            f'<b>{escape(following.phase.name)}<span class="opt"> at {opens}</span></b>'
-            f' <span aria-hidden="true">in {clock_html(following.opens_at, now, "left")}</span>'
-        )
-    return ""
-
-
-def _ended(head: Head) -> str:
-    if head.release.status == Status.CLOSED:
-        return f"{head.settled} of {head.total} settled"
-    return "It does not go out" if head.release.status == Status.CANCELLED else "The review follows"
-
-
-def _closing(head: Head) -> str:
-    due = head.closing_due
-    if not due:
-        return ""
-    words = f"due in {clock_html(due, head.now, 'left')}" if due > head.now else f"late {clock_html(due, head.now, 'ago')}"
-    return f" <span>close-out {words}</span>"
-
-
-def _stands(head: Head) -> str:
-    """The release's state where the clock does not say it, and what is counted."""
-    release, word = head.release, ""
-    if release.open_hold:
-        word = state("hold", "On hold")
-    elif head.lapsed:
-        word = state("late", "GO lapsed")
-    elif release.status in SAID:
-        word = state(release.status, release.get_status_display())
-    counts = [f"{word}\n      <span><b>{head.settled} of {head.total}</b> settled</span>"]
-    if head.blocked:
-        counts.append(state("blocked", f"{head.blocked} blocked"))
-    if head.late:
-        counts.append(state("late", f"{head.late} late"))
-    if head.override:
-        counts.append(state("override", "Override"))
-    return "".join(counts)
-
-
-def _waited(head: Head) -> str:
-    """Who holds us now, or the next step where nobody does."""
-    release, waited = head.release, head.waited
-    home = release.get_absolute_url()
-    if waited:
-        to = f"{home}rollback/" if head.rollback else f"{home}#gate"
-        found = [
-            f' <a href="{to}">{escape(name)}{f" {count}" if count > 1 else ""}</a>' for name, count in waited[:NAMED]
-        ]
-        more = f'<span class="muted">and {len(waited) - NAMED} more</span>' if len(waited) > NAMED else ""
-        return f'<span class="muted">Waiting on</span>{"".join(found)}{more}'
-    if release.open_hold:
-        return f'<a href="{url("schedule", release.key)}">Resume or reschedule…</a>'
-    if release.status == Status.NO_GO:
-        return f'<a href="{url("schedule", release.key)}">Set a new T-0…</a>'
-    return '<span class="muted">Nobody is waited on</span>'
 
 
 # The phases
 
 
 def rail(drawing: Drawing) -> str:
-    sheet = _page(drawing).sheet
+    sheet = drawing.page.sheet
     count, current = len(sheet.sections), sheet.current
     now = ""
     if current:
@@ -237,7 +47,7 @@ def rail(drawing: Drawing) -> str:
 
 def _step(release: Release, section: Section) -> str:
     clock, more = "", ""
-    step = _if(section.is_current, ' aria-current="step"')
+    step = only_if(section.is_current, ' aria-current="step"')
     if section.clock_at is not None and not release.clock_stopped and not release.is_final:
         path = '<path class="now" d="M-5-9h10L0-1zM-.75-2h1.5V9h-1.5z"/>'
         clock = f'<svg x="{section.clock_at}%" overflow="visible">{path}</svg>'
@@ -275,7 +85,7 @@ def opens(release: Release, section: Section) -> str:
 def count(drawing: Drawing, section: Section) -> str:
     """How much of a phase is settled, beside its name."""
     name, settled, total = escape(section.phase_name), section.settled, section.total
-    oob = _if(drawing.oob, ' hx-swap-oob="true"')
+    oob = only_if(drawing.oob, ' hx-swap-oob="true"')
     return (
         f'<span class="end" id="{section.anchor}-count"{oob}'
         f' hx-get="{url("part", drawing.release.key, section.anchor)}"'
@@ -293,7 +103,7 @@ def say(section: Section) -> str:
 
 def phases(drawing: Drawing) -> str:
     """Every phase with its rows."""
-    sections = _page(drawing).sections
+    sections = drawing.page.sections
     found = "".join(_phase(drawing, section) for section in sections)
     found = found or '<div class="panel blank"><p>This checklist has no phases.</p></div>'
     top = drawing.opening("div", "list", ' class="stack"', "outerHTML show:none")
@@ -304,8 +114,8 @@ def _phase(drawing: Drawing, section: Section) -> str:
     note = section.moments.phase.note
     said = f'<div class="md sm phase-note">{markup.render(note)}</div>' if note else ""
     return (
-        f'<details class="panel phase" id="{section.anchor}"{_if(section.unfolded, " open")}>\n'
-        f'  <summary>{icon("down", "fold")}<h2>{escape(section.phase_name)}</h2>'
+        f'<details class="panel phase" id="{section.anchor}"{only_if(section.unfolded, " open")}>\n'
+        f"  <summary>{icon('down', 'fold')}<h2>{escape(section.phase_name)}</h2>"
         f'<span class="sm muted when">{opens(drawing.release, section)}</span>{count(drawing, section)}</summary>\n'
         f'  {said}\n  <ol class="rows">{"".join(_rows(drawing, section))}</ol>\n</details>\n'
     )
@@ -321,7 +131,7 @@ def _rows(drawing: Drawing, section: Section) -> Iterable[str]:
         yield rows.whole(row, drawing.csrf)
     if not section.rows:
         add = f"{url('item_add', drawing.release.key)}?phase={section.moments.phase.pk}"
-        link = f' <a href="{add}">Add one</a>' if _page(drawing).leads else ""
+        link = f' <a href="{add}">Add one</a>' if drawing.page.leads else ""
         yield f'<li class="blank"><p>{escape(section.phase_name)} has no items.{link}</p></li>'
 
 
@@ -329,18 +139,21 @@ def _rows(drawing: Drawing, section: Section) -> Iterable[str]:
 
 
 def gate(drawing: Drawing) -> str:
-    card = _page(drawing).card
+    card = drawing.page.card
     attributes = f' class="panel gate {card.state}" aria-labelledby="gate-h"'
     note = f'<p class="gate-note">{escape(card.note)}</p>' if card.note else ""
-    more = f'<li class="more"><span></span><span></span><span class="muted">and {card.more} more</span><span></span></li>'
+    more = (
+        f'<li class="more"><span></span><span></span><span class="muted">and {card.more} more</span><span></span></li>'
+    )
     held = "".join(_hold(drawing, hold) for hold in card.holds)
-    listed = f'<ul class="holds">{held}\n      {_if(card.more, more)}\n    </ul>' if held else ""
+    listed = f'<ul class="holds">{held}\n      {only_if(card.more, more)}\n    </ul>' if held else ""
     buttons = "".join(_button(drawing, button) for button in card.buttons)
     line = f'<div class="line">{buttons}</div>' if buttons else ""
     body = f'<div class="body">\n    {note}\n    {listed}\n    {line}\n  </div>' if note or held or buttons else ""
     return (
         f"{drawing.opening('section', 'gate', attributes)}\n"
-        f'  <header><h2 class="verdict" id="gate-h">{icon(card.state)}<span>{escape(card.verdict)}</span></h2></header>\n'
+        f'  <header><h2 class="verdict" id="gate-h">{icon(card.state)}<span>{escape(card.verdict)}</span></h2>'
+        f"</header>\n"
         f"  {body}\n</section>\n"
     )
 
@@ -378,21 +191,23 @@ def _button(drawing: Drawing, button: Button) -> str:
             f'<form method="post" action="{to}">{drawing.csrf}{once()}<button class="btn primary" id="gate-verb"'
             f' data-confirm="{escape(button.confirm)}">{words}</button></form>'
         )
-    return f'<a class="btn{_if(button.primary, " primary")}" href="{to}">{words}</a>'
+    return f'<a class="btn{only_if(button.primary, " primary")}" href="{to}">{words}</a>'
 
 
 # Beside the checklist
 
 
 def people(drawing: Drawing) -> str:
-    listed = "".join(_holder(entry) for entry in _page(drawing).team)
-    return f'{drawing.opening("section", "people")}<h2>People</h2>\n  <ul class="people">{listed}\n  </ul>\n</section>\n'
+    listed = "".join(_holder(entry) for entry in drawing.page.team)
+    return (
+        f'{drawing.opening("section", "people")}<h2>People</h2>\n  <ul class="people">{listed}\n  </ul>\n</section>\n'
+    )
 
 
 def _holder(entry: Holder) -> str:
     role = escape(entry.role.name)
     if not entry.people:
-        words = f'<span class="muted">nobody yet</span><small>{role}{_if(not entry.required, ", optional")}</small>'
+        words = f'<span class="muted">nobody yet</span><small>{role}{only_if(not entry.required, ", optional")}</small>'
         return f'\n    <li><span class="who" aria-hidden="true">–</span><div>{words}</div></li>'
     end, duty = "", escape(entry.responsibility or entry.role.responsibility)
     for number, word in ((entry.blocked, "blocked"), (entry.late, "late"), (entry.open, "open")):
@@ -409,7 +224,7 @@ def _holder(entry: Holder) -> str:
 
 def activity(drawing: Drawing) -> str:
     release = drawing.release
-    told = (story.tell(event, release.zone) for event in _page(drawing).latest)
+    told = (story.tell(event, release.zone) for event in drawing.page.latest)
     listed = "".join(
         f"<li>{shown(release, one.event.at)}<span><b>{escape(one.event.actor)}</b> {escape(one.what)}</span></li>"
         for one in told
@@ -422,7 +237,7 @@ def activity(drawing: Drawing) -> str:
 
 
 def notes(drawing: Drawing) -> str:
-    release, page = drawing.release, _page(drawing)
+    release, page = drawing.release, drawing.page
     found = "".join(
         f'<div class="note sm"><p class="meta"><b>{escape(note.by.name)}</b> {shown(release, note.at)}</p>'
         f'<div class="md">{markup.render(note.text)}</div></div>'
@@ -430,7 +245,7 @@ def notes(drawing: Drawing) -> str:
     )
     own = f'<div class="md sm">{markup.render(release.notes)}</div>' if release.notes else ""
     end = _write_a_note(drawing) if page.may_note else "" if own or found else '<p class="sm muted">None yet.</p>'
-    return f'{drawing.opening("section", "notes")}<h2>Notes</h2>\n  {own}\n  {found}\n  {end}\n</section>\n'
+    return f"{drawing.opening('section', 'notes')}<h2>Notes</h2>\n  {own}\n  {found}\n  {end}\n</section>\n"
 
 
 def _write_a_note(drawing: Drawing) -> str:
@@ -458,38 +273,19 @@ def links(page: Page) -> SafeString:
     listed = "".join(
         f'\n  <li><a class="ev" href="{url(name, key)}">{icon(shape)}{words}</a></li>' for name, shape, words in found
     )
-    return mark_safe(  # noqa: S308 - as above
-        f'<section class="no-print"><h2>Do</h2><ul class="links sm">\n  <li><details id="status"><summary class="ev">'
-        f'{icon("copy")}Status as text</summary><pre class="status-text" id="status-text" hx-get="{text}"'
-        f' hx-trigger="toggle from:closest details once" hx-swap="textContent"></pre><p class="line"><button class="btn"'
-        f' type="button" data-copy="#status-text" hidden>Copy</button><a href="{text}">Open it alone</a></p></details></li>'
-        f"{listed}\n</ul></section>"
+    status = (
+        f'<details id="status"><summary class="ev">{icon("copy")}Status as text</summary><pre class="status-text"'
+        f' id="status-text" hx-get="{text}" hx-trigger="toggle from:closest details once" hx-swap="textContent"></pre>'
+        f'<p class="line"><button class="btn" type="button" data-copy="#status-text" hidden>Copy</button>'
+        f'<a href="{text}">Open it alone</a></p></details>'
     )
-
-
-# The pages of a release
-
-TABS = (
-    ("checklist", "release", "Checklist"),
-    ("decision", "decision", "Go/No-Go"),
-    ("reminders", "reminders", "Reminders"),
-    ("rollback", "rollback", "Rollback"),
-    ("people", "release_people", "People"),
-    ("record", "record", "Record"),
-    ("events", "events", "Events"),
-)
-
-
-def tabs(release: Release, current: str) -> SafeString:
-    listed = "".join(
-        f'\n  <li><a href="{url(name, release.key)}"{_if(name == "release", KEY)}{_if(tab == current, HERE)}>{words}</a></li>'
-        for tab, name, words in TABS
+    return mark_safe(  # noqa: S308 - nothing of people's is in it
+        f'<section class="no-print"><h2>Do</h2><ul class="links sm">\n  <li>{status}</li>{listed}\n</ul></section>'
     )
-    return mark_safe(f'<nav aria-label="{escape(release.key)}"><ul>{listed}\n</ul></nav>')  # noqa: S308 - as above
 
 
 DRAWN: dict[str, Callable[[Drawing], str]] = {
-    "head": header,
+    "head": header.header,
     "rail": rail,
     "gate": gate,
     "list": phases,
@@ -499,11 +295,6 @@ DRAWN: dict[str, Callable[[Drawing], str]] = {
 }
 
 
-def _page(drawing: Drawing) -> Page:
-    if drawing.page is None:
-        raise ValueError("only the header is drawn without a page")
-    return drawing.page
-
-
-def _if(holds: object, text: str) -> str:
-    return text if holds else ""
+def draw(drawing: Drawing, name: str) -> SafeString:
+    """The region `name`. KeyError if there is none."""
+    return mark_safe(DRAWN[name](drawing))  # noqa: S308 - the parts are escaped where they are made

@@ -11,8 +11,9 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from releases import permissions, readiness, sheet, ticking
-from releases.models import Delegation, Item, Phase, Release, release as release_models
+from releases.models import Delegation, Item, Phase, Release
 from releases.models import people as people_models
+from releases.models import release as release_models
 from releases.models.kept import Kept, put
 from tests.factories import Cast, ReleaseFactory, item
 
