@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 from django import template
 from django.utils.safestring import SafeString, mark_safe
 
@@ -9,6 +11,10 @@ from releases.sheet import Row
 from releases.views import drawing, header, regions, rows
 
 register = template.Library()
+
+
+def _drawing(context: template.Context) -> drawing.Drawing:
+    return drawing.of(cast(dict[str, Any], context.flatten()))
 
 
 @register.simple_tag(takes_context=True)
@@ -34,13 +40,13 @@ def row_closing(row: Row) -> SafeString:
 @register.simple_tag(takes_context=True)
 def region(context: template.Context, name: str) -> SafeString:
     """`{% region "gate" %}`: a part of the page that changes while people look. Context: that of `frame` or `page`."""
-    return regions.draw(drawing.of(context.flatten()), name)
+    return regions.draw(_drawing(context), name)
 
 
 @register.simple_tag(takes_context=True)
 def region_count(context: template.Context) -> SafeString:
     """How much of the phase `section` is settled."""
-    return mark_safe(regions.count(drawing.of(context.flatten()), context["section"]))  # noqa: S308 - escaped there
+    return mark_safe(regions.count(_drawing(context), context["section"]))  # noqa: S308 - escaped there
 
 
 @register.simple_tag(takes_context=True)
