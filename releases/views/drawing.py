@@ -48,7 +48,7 @@ class Drawing:
         """The tag of a region, which fetches itself again when it is told that it changed."""
         oob = ' hx-swap-oob="true"' if self.oob else ""
         return (
-            f'<{tag} id="{name}"{extra}{oob} hx-get="{url("part", self.release.key, name)}"'
+            f'<{tag} id="{name}"{oob}{extra} hx-get="{url("part", self.release.key, name)}"'
             f' hx-trigger="live:{name} from:body delay:200ms" hx-swap="{swap}">'
         )
 
