@@ -75,14 +75,11 @@ def latest(release: Release) -> list[Event]:
     """
     own = recorded(release)
     key = f"latest:{release.pk}:%s"
-    known: list[Event] | None = cache.get(key % release.event_head)
-    if known is None:
-        before: list[Event] | None = cache.get(key % own[0].previous_hash) if own else None
-        if before is not None:
-            known = [*map(_alone, reversed(own)), *before][:LATEST]
-        else:
-            known = _newest(release)
-        cache.set(key % release.event_head, known, KEPT)
+    before: list[Event] | None = cache.get(key % (own[0].previous_hash if own else release.event_head))
+    if before is not None and not own:
+        return before
+    known = _newest(release) if before is None else [*map(_alone, reversed(own)), *before][:LATEST]
+    cache.set(key % release.event_head, known, KEPT)
     return known
 
 

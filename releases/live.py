@@ -17,7 +17,7 @@ from django.core.cache import cache
 from django.db.models import prefetch_related_objects
 from django.urls import reverse
 
-from releases.models import Event, Item, Mark, PhaseMoments, Release, Status, Watch
+from releases.models import Event, Item, PhaseMoments, Release, Revision, Status, Watch
 
 SOON = timedelta(hours=4)  # the longest time before its due moment that an item is called due soon
 KEEP = 3600  # seconds the moments of one event sequence are kept
@@ -71,7 +71,15 @@ def turns(release: Release) -> Turns:
 
     They follow from rows alone that change only with an event, so they are kept by the event sequence.
     """
-    known = _kept(release)
+    sequence, known = release.__dict__.get("_turns", (None, None))
+    if sequence != release.event_sequence:
+        known = _found_turns(release)
+        release.__dict__["_turns"] = release.event_sequence, known
+    return known
+
+
+def _found_turns(release: Release) -> Turns:
+    known = None if "_recorded" in release.__dict__ else _kept(release)  # nobody has kept what is new
     if known is None:
         prefetch_related_objects([release], "phases__items")
         known = sorted(_turns(release), key=lambda entry: entry[0])
@@ -79,11 +87,11 @@ def turns(release: Release) -> Turns:
     return known
 
 
-def _place(release: Release | Mark) -> str:
+def _place(release: Release | Revision) -> str:
     return f"turns:{release.pk}:{release.event_sequence}"
 
 
-def _kept(release: Release | Mark) -> Turns | None:
+def _kept(release: Release | Revision) -> Turns | None:
     known: Turns | None = cache.get(_place(release))
     return known
 
@@ -104,7 +112,7 @@ class Quiet:
     until: datetime | None
 
 
-def quiet(release: Mark, since: Token | None, now: datetime) -> Quiet | None:
+def quiet(release: Revision, since: Token | None, now: datetime) -> Quiet | None:
     """Has nothing changed after `since`? None when something has, or when that takes the whole release to say."""
     if since is None or since.sequence != release.event_sequence or _of_another_time(since, now):
         return None

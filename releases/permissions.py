@@ -20,6 +20,7 @@ from releases.models import (
     ON_CALL,
     PROJECT_MANAGER,
     ActionItem,
+    Assignment,
     Delegation,
     Item,
     Release,
@@ -27,6 +28,7 @@ from releases.models import (
     assignments_of,
     holders,
 )
+from releases.models.kept import Kept
 
 if TYPE_CHECKING:
     from checklists.models import Role
@@ -145,7 +147,7 @@ def absences(release: Release, now: datetime | None = None) -> list[Delegation]:
     day = timezone.localdate(now, release.zone)
     since, known = release.__dict__.get("_absences", (None, []))
     if since is None or day < since:
-        known = list(_ending_from(day).filter(_on(release)))
+        known = _absences_on(release.pk, day)
         if known:  # seldom; then it matters whether a deputy is away too
             deputies = {row.deputy_id for row in known} - {row.user_id for row in known}
             known += _ending_from(day).filter(user__in=deputies)
@@ -157,10 +159,14 @@ def _ending_from(day: date) -> DelegationQuerySet:
     return Delegation.objects.filter(ends_on__gte=day).select_related("user", "deputy")
 
 
-def _on(release: Release) -> Q:
+def _absences_of(release: int, day: date) -> DelegationQuerySet:
     """Absences of those who hold a role or an open action item."""
-    holding = Q(user__in={row.user_id for row in assignments_of(release)})
-    return holding | Q(user__in=ActionItem.objects.filter(release=release.pk, state="open").values("owner"))
+    holding = Q(user__in=Assignment.objects.filter(release=release).order_by().values("user"))
+    owning = Q(user__in=ActionItem.objects.filter(release=release, state="open").values("owner"))
+    return _ending_from(day).filter(holding | owning)
+
+
+_absences_on = Kept(_absences_of, int, date)
 
 
 def load_absences(releases: Sequence[Release], now: datetime | None = None) -> None:

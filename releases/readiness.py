@@ -6,31 +6,34 @@ returns a `Readiness`, whose hindrances are what holds it, each with its words a
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from django.db.models import Exists, OuterRef, Prefetch, prefetch_related_objects
+from django.db.models import Exists, OuterRef, Prefetch, QuerySet, prefetch_related_objects
 
 from checklists.blueprints import Kind, Stage
 from releases.ballots import gate_items, shown, staleness
 from releases.models import (
     ActionItem,
-    Assignment,
     Ballot,
     Choice,
     Evidence,
     Hold,
     Item,
     Note,
+    Phase,
     Poll,
     Release,
     State,
     Status,
     Watch,
+    assignments_of,
     holders,
     seats_of,
 )
+from releases.models.kept import Kept, has, put
 
 if TYPE_CHECKING:
     from relcoord.models import User
@@ -38,33 +41,58 @@ if TYPE_CHECKING:
 
 def load(release: Release) -> Release:
     """Fetch what gates and pages read, in five queries or fewer; what is loaded already is not read again."""
-    prefetch_related_objects(
-        [release], "phases", Prefetch("phases__items", Item.objects.select_related("role", "state_by"))
-    )
+    if not has(release, "phases"):
+        _put_rows(release, _rows(release.pk))
+    elif not all(has(phase, "items") for phase in release.phases.all()):
+        prefetch_related_objects([release], Prefetch("phases__items", Item.objects.select_related("role", "state_by")))
     return load_people(release)
 
 
 def load_rows(release: Release) -> Release:
     """Fetch the phases with their items in two queries; of evidence and notes only whether an item has any."""
-    seen = {
-        "has_evidence": Exists(Evidence.objects.filter(item=OuterRef("pk"))),
-        "has_notes": Exists(Note.objects.filter(item=OuterRef("pk"))),
-    }
-    rows = Item.objects.select_related("role", "state_by").annotate(**seen)
-    prefetch_related_objects([release], "phases", Prefetch("phases__items", rows))
+    return release if has(release, "phases") else _put_rows(release, _light_rows(release.pk))
+
+
+def _put_rows(release: Release, rows: Iterable[Item]) -> Release:
+    """The phases of `release`, read here, with these items."""
+    phases = _phases(release.pk)
+    of: dict[int, list[Item]] = {phase.pk: [] for phase in phases}
+    for item in rows:
+        of[item.phase_id].append(item)
+    put(release, "phases", phases)
+    for phase in phases:
+        phase.release = release
+        put(phase, "items", of[phase.pk])
+        for item in of[phase.pk]:
+            item.phase = phase
     return release
+
+
+def _items(release: int) -> QuerySet[Item]:
+    return Item.objects.filter(phase__release=release).select_related("role", "state_by")
+
+
+def _items_and_whether(release: int) -> QuerySet[Item]:
+    """Of evidence and notes only whether there is any."""
+    return _items(release).annotate(
+        has_evidence=Exists(Evidence.objects.filter(item=OuterRef("pk"))),
+        has_notes=Exists(Note.objects.filter(item=OuterRef("pk"))),
+    )
+
+
+_phases = Kept(lambda release: Phase.objects.filter(release=release), int)
+_rows = Kept(_items, int)
+_light_rows = Kept(_items_and_whether, int)
+_actions_of = Kept(lambda release: ActionItem.objects.filter(release=release).select_related("owner"), int)
 
 
 def load_people(release: Release) -> Release:
     """Fetch who has to do with `release`, and whether its clock is stopped; what is loaded already stays."""
     if not release.knows_its_hold:
         prefetch_related_objects([release], Prefetch("holds", Hold.objects.select_related("by")))
-    prefetch_related_objects(
-        [release],
-        "coordinator",
-        Prefetch("assignments", Assignment.objects.select_related("role", "user")),
-        Prefetch("action_items", ActionItem.objects.select_related("owner")),
-    )
+    assignments_of(release)
+    if not has(release, "action_items"):
+        put(release, "action_items", _actions_of(release.pk))
     return release
 
 

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cached_property
 from typing import TYPE_CHECKING
 
-from django.db.models import Prefetch, prefetch_related_objects
 from django.urls import reverse
+from django.utils.functional import cached_property
 
 from checklists.blueprints import Kind, Stage
 from releases import live, permissions, readiness, ticking
@@ -28,6 +27,7 @@ from releases.models import (
     assignments_of,
     holders,
 )
+from releases.models.kept import Kept
 from releases.permissions import Standing
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ BY_ITSELF = (Kind.COMPUTED, Kind.DECISION, Kind.CLOSE)  # settled by the others,
 def load(release: Release) -> Release:
     """Fetch what a page with all rows reads beyond `readiness.load`: evidence and notes, in two statements."""
     readiness.load(release)
-    prefetch_related_objects([release], Prefetch("phases__items__evidence", Evidence.objects.select_related("by")))
+    evidence(release)
     notes(release)
     return release
 
@@ -56,9 +56,23 @@ def notes(release: Release) -> dict[int | None, list[Note]]:
     known: dict[int | None, list[Note]] | None = release.__dict__.get("_notes")
     if known is None:
         known = release.__dict__["_notes"] = {}
-        for note in Note.objects.filter(release=release, rollback=None).select_related("by"):
+        for note in _notes(release.pk):
             known.setdefault(note.item_id, []).append(note)
     return known
+
+
+def evidence(release: Release) -> dict[int, list[Evidence]]:
+    """The evidence for the items of `release`, by the item's id. Read once."""
+    known: dict[int, list[Evidence]] | None = release.__dict__.get("_evidence")
+    if known is None:
+        known = release.__dict__["_evidence"] = {}
+        for proof in _evidence(release.pk):
+            known.setdefault(proof.item_id, []).append(proof)
+    return known
+
+
+_notes = Kept(lambda release: Note.objects.filter(release=release, rollback=None).select_related("by"), int)
+_evidence = Kept(lambda release: Evidence.objects.filter(item__phase__release=release).select_related("by"), int)
 
 
 def _items_url(release: Release) -> str:
@@ -80,7 +94,10 @@ def _held(release: Release, reader: User) -> frozenset[str]:
 def called(release: Release, person: User) -> str:
     """What `person` is called on the pages of `release`: the first name, or the whole where two share it."""
     first = person.get_short_name()
-    people = {row.user_id: row.user.get_short_name() for row in assignments_of(release)}
+    people: dict[int, str] | None = release.__dict__.get("_first_names")
+    if people is None:
+        people = {row.user_id: row.user.get_short_name() for row in assignments_of(release)}
+        release.__dict__["_first_names"] = people
     shared = any(name == first for pk, name in people.items() if pk != person.pk)
     return person.name if shared else first
 
@@ -159,6 +176,9 @@ class Row:
 
     @cached_property
     def evidence(self) -> list[Evidence]:
+        known: dict[int, list[Evidence]] | None = self.release.__dict__.get("_evidence")
+        if known is not None:
+            return known.get(self.item.pk, [])
         return list(self.item.evidence.all()) if getattr(self.item, "has_evidence", True) else []
 
     @cached_property
@@ -280,7 +300,7 @@ class Section:
     def anchor(self) -> str:
         return self.moments.phase.anchor
 
-    @property
+    @cached_property
     def settled(self) -> int:
         return sum(row.item.settled for row in self.rows)
 
@@ -288,15 +308,15 @@ class Section:
     def total(self) -> int:
         return len(self.rows)
 
-    @property
+    @cached_property
     def late(self) -> int:
         return sum(row.state == "late" for row in self.rows)
 
-    @property
+    @cached_property
     def blocked(self) -> int:
         return sum(row.state == "blocked" for row in self.rows)
 
-    @property
+    @cached_property
     def is_locked(self) -> bool:
         return bool(self.rows) and all(row.item.is_locked for row in self.rows) and not self.is_over
 
@@ -307,14 +327,14 @@ class Section:
         running = self.moments.phase.stage == Stage.PRODUCTION and not self.is_locked
         return opens is not None and opens > self.now and not running
 
-    @property
+    @cached_property
     def is_over(self) -> bool:
         """Is everything settled, or can nothing change any more?"""
         release = self.moments.phase.release
         early = self.moments.phase.stage in (Stage.PREPARATION, Stage.DECISION)
         return release.is_final or bool(release.started_at and early) or self.settled == self.total
 
-    @property
+    @cached_property
     def state(self) -> str:
         """The word whose shape the rail shows."""
         if self.settled == self.total and self.total:
@@ -332,7 +352,7 @@ class Section:
         """Settled, in percent."""
         return round(100 * self.settled / self.total) if self.total else 0
 
-    @property
+    @cached_property
     def clock_at(self) -> int | None:
         """Where the clock stands between this phase's opening and its due moment, in percent; None when elsewhere."""
         opens, due = self.moments.opens_at, self.moments.due_at

@@ -10,11 +10,14 @@ from uuid import uuid4
 from zoneinfo import ZoneInfo
 
 from django import template
+from django.conf import settings
+from django.contrib import messages
 from django.forms import BoundField, CheckboxInput, CheckboxSelectMultiple, FileInput, RadioSelect
-from django.http import QueryDict
+from django.http import HttpRequest, QueryDict
 from django.templatetags.static import static
+from django.urls import NoReverseMatch, get_urlconf, reverse
 from django.utils import timezone
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from relcoord.lib import clock, markup
@@ -243,15 +246,84 @@ def undo(message: Any) -> dict[str, Any] | None:
     return {"action": packed["_undo"], "target": packed.get("_target", ""), "fields": fields}
 
 
+@register.simple_tag(takes_context=True)
+def toast(context: template.Context, message: Any) -> SafeString:
+    """`{% toast message %}`: a message among the toasts of a page that stays."""
+    return _toast(message, context.get("csrf_token", ""))
+
+
+def toasts(request: HttpRequest, csrf: str) -> SafeString:
+    """The waiting messages for an answer that is put together in Python, as `partials/_messages.html` draws them."""
+    waiting = SafeString("".join(_toast(message, csrf) for message in messages.get_messages(request)))
+    return format_html('<div hx-swap-oob="beforeend:#toasts">{}</div>', waiting) if waiting else waiting
+
+
+def _toast(message: Any, csrf: object) -> SafeString:
+    role, back = message_role(message.level_tag), undo(message)
+    way_back = SafeString("")
+    if back:
+        fields = [("csrfmiddlewaretoken", csrf), *back["fields"]]
+        into = format_html('hx-target="{}" hx-swap="outerHTML"', back["target"]) if back["target"] else 'hx-swap="none"'
+        way_back = format_html(
+            '<form method="post" action="{}" hx-post="{}" {}>{}<button class="btn" data-key="u">Undo</button></form>',
+            back["action"],
+            back["action"],
+            SafeString(into),
+            format_html_join("", '<input type="hidden" name="{}" value="{}">', fields),
+        )
+    return format_html(
+        '<div class="toast"{}>{}<span>{}</span>{}<button class="btn quiet" type="button" data-dismiss>{}'
+        '<span class="vh">Dismiss</span></button></div>',
+        SafeString(" data-stay" if role in ("stop", "risk") else ""),
+        icon(role) if role != "go" else "",
+        message,
+        way_back,
+        icon("x"),
+    )
+
+
 @register.filter
 def markdown(text: str | None) -> SafeString:
     """Notes as safe HTML."""
     return markup.render(text or "")
 
 
+PLACES = {
+    "dashboard": "releases:dashboard",
+    "mine": "releases:my_work",
+    "checklists": "checklists:template_list",
+    "people": "releases:people",
+    "help": "help",
+    "settings": "settings",
+    "outbox": "outbox",
+    "admin": "admin:index",
+    "login": "account_login",
+    "logout": "account_logout",
+}
+
+
 @register.simple_tag
+def places() -> dict[str, str]:
+    """`{% places as at %}{{ at.help }}`: the addresses that every page names; "" for one that the site has not."""
+    return _places(get_urlconf() or settings.ROOT_URLCONF)
+
+
+@lru_cache
+def _places(urlconf: str) -> dict[str, str]:
+    """Kept: the addresses of a process do not change."""
+    found = {}
+    for name, place in PLACES.items():
+        try:
+            found[name] = reverse(place, urlconf=urlconf)
+        except NoReverseMatch:
+            found[name] = ""
+    return found
+
+
+@register.simple_tag
+@lru_cache
 def sheet(name: str) -> SafeString:
-    """`{% block css %}{% sheet "room" %}{% endblock %}`: what only this kind of page needs."""
+    """`{% block css %}{% sheet "room" %}{% endblock %}`: what only this kind of page needs. Kept as `_svg` is."""
     return format_html('<link rel="stylesheet" href="{}">', static(f"css/{name}.css"))
 
 

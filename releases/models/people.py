@@ -10,6 +10,7 @@ from django.db import models
 from django.db.models import F, Q
 
 from checklists.models import Role
+from releases.models.kept import Kept, given, has, put
 from releases.models.release import Release
 
 if TYPE_CHECKING:
@@ -93,15 +94,12 @@ class Invitation(models.Model):
 
 def assignments_of(release: Release) -> list[Assignment]:
     """Who holds what in `release`, with person and role, read once a release object."""
-    if "assignments" not in getattr(release, "_prefetched_objects_cache", {}):  # asked for each row: looked up first
-        _load(release)
-    return list(release.assignments.all())
+    if not has(release, "assignments"):
+        put(release, "assignments", _assignments(release.pk))
+    return given(release, "assignments")
 
 
-def _load(release: Release) -> None:
-    models.prefetch_related_objects(
-        [release], models.Prefetch("assignments", Assignment.objects.select_related("role", "user"))
-    )
+_assignments = Kept(lambda release: Assignment.objects.filter(release=release).select_related("role", "user"), int)
 
 
 def holders(release: Release, role: Role | None) -> list[User]:

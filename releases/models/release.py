@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.core.validators import RegexValidator
-from django.db import models
+from django.db import connection, models, transaction
 from django.db.models import Exists, F, FilteredRelation, OuterRef, Q, Value
 from django.urls import reverse
 from django.utils import timezone
@@ -19,6 +19,7 @@ from django.utils.functional import cached_property
 from checklists.blueprints import Stage
 from checklists.models import PhaseText, TemplateVersion
 from checklists.tminus import Anchor, Offset, due_at
+from releases.models.kept import Kept
 
 if TYPE_CHECKING:
     from relcoord.models import User
@@ -76,7 +77,7 @@ class Product(models.Model):
         return self.name
 
 
-class Mark(NamedTuple):
+class Revision(NamedTuple):
     """Which release, and how far its history is: what a poll compares."""
 
     pk: int
@@ -89,21 +90,30 @@ class ReleaseQuerySet(models.QuerySet["Release"]):
 
         On SQLite every write transaction begins IMMEDIATE, so reading is enough there.
         """
-        rows = self.select_for_update(of=("self",)).select_related("coordinator")
-        return rows.get(pk=release if isinstance(release, int) else release.pk)
+        pk = release if isinstance(release, int) else release.pk
+        if connection.features.has_select_for_update and not connection.in_atomic_block:
+            raise transaction.TransactionManagementError("a lock lasts as long as a transaction, and there is none")
+        found = _locked(pk)
+        if not found:
+            raise Release.DoesNotExist(pk)
+        return found[0]
+
+    def of_pk_locked(self, pk: int) -> Self:
+        return self.select_for_update(of=("self",)).select_related("coordinator").filter(pk=pk)
 
     def visible_to(self, user: User) -> Self:
         """Releases `user` may open: all but the restricted ones they have no part in."""
+        return self if user.is_staff else self._with_part(user.pk, timezone.localdate())
+
+    def _with_part(self, user: int, day: date) -> Self:
         from releases.models.people import Assignment, Delegation
 
-        if user.is_staff:
-            return self
-        absent = Delegation.objects.filter(deputy=user.pk).on(timezone.localdate()).values("user")
-        held = Assignment.objects.filter(Q(user=user.pk) | Q(user__in=absent), release=OuterRef("pk"))
-        named = Release.viewers.through.objects.filter(release=OuterRef("pk"), user=user.pk)
+        absent = Delegation.objects.filter(deputy=user).on(day).values("user")
+        held = Assignment.objects.filter(Q(user=user) | Q(user__in=absent), release=OuterRef("pk"))
+        named = Release.viewers.through.objects.filter(release=OuterRef("pk"), user=user)
         return self.filter(Q(restricted=False) | Exists(held) | Exists(named))
 
-    def mark(self, key: str, user: User) -> Mark | None:
+    def revision(self, key: str, user: User) -> Revision | None:
         """How far the release `key` is, in as little as can be read; None for those it is not `visible_to`.
 
         Most are open to all: who has a part in it is asked for a restricted one alone.
@@ -111,7 +121,15 @@ class ReleaseQuerySet(models.QuerySet["Release"]):
         row = self.filter(key=key).values_list("pk", "event_sequence", "restricted").order_by().first()
         if row is None or (row[2] and not self.visible_to(user).filter(pk=row[0]).exists()):
             return None
-        return Mark(row[0], row[1])
+        return Revision(row[0], row[1])
+
+    def shown(self, key: str, user: User) -> Release | None:
+        """The release of that key as a page reads it, with coordinator and hold; None where `user` may not open it."""
+        found = _any(key) if user.is_staff else _with_part(key, user.pk, timezone.localdate())
+        return found[0] if found else None
+
+    def of_key(self, key: str) -> Self:
+        return self.filter(key=key).select_related("coordinator").with_hold()
 
     def with_hold(self) -> Self:
         """Bring the open hold, at most one a release, in the same query: for reading, not for what is decided on.
@@ -265,10 +283,15 @@ class Release(models.Model):
 
     def forget(self) -> Self:
         """Drop what was computed from rows, after a verb changed them; returns self."""
-        for name in ("plan", "open_hold", "standing_hold", "hold_was_read"):
+        for name in ("plan", "open_hold", "standing_hold", "hold_was_read", "_notes", "_evidence", "_first_names"):
             self.__dict__.pop(name, None)
         self.__dict__.pop("_prefetched_objects_cache", None)
         return self
+
+
+_locked = Kept(Release.objects.of_pk_locked, int)
+_any = Kept(Release.objects.of_key, str)
+_with_part = Kept(lambda key, user, day: Release.objects.of_key(key)._with_part(user, day), str, int, date)
 
 
 @lru_cache(maxsize=2048)

@@ -12,20 +12,27 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.http import HttpResponse, HttpResponseRedirect
+from django.middleware.csrf import get_token
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils import timezone
 
 from relcoord.lib.htmx import HtmxRequest, is_partial, say
+from relcoord.templatetags.ui import toasts
 from releases import events, live, sheet, story
 from releases.errors import Conflict, DomainError, EvidenceNeeded, ReasonNeeded, Refused
 from releases.forms import items as item_forms
 from releases.forms.items import ItemForm
 from releases.models import Item, Release
 from releases.sheet import Row
+from releases.views import regions, rows
+from releases.views.base import who
+from releases.views.drawing import Drawing, csrf_field
+from releases.views.frame import head_of
 from releases.views.page import Page, page_context, row_context
 
 SEEN = "X-Live-Token"  # the header in which a page says what it has seen
-REGIONS = ("gate", "rail", "people", "activity", "notes")  # partials of release.html, named as in `releases.live`
+REGIONS = ("gate", "rail", "people", "activity", "notes")  # regions of the release page, named as in `releases.live`
 
 
 @dataclass(frozen=True)
@@ -220,13 +227,15 @@ def changed(request: HtmxRequest, before: Release, release: Release, pk: int) ->
         release.know_hold_of(before)  # every hold is an event, and there was none in between
     if release.coordinator_id == before.coordinator_id:
         release.coordinator = before.coordinator
-    context = page_context(request, sheet.load_lightly(release))
-    now, page = context["now"], context["page"]
+    now = timezone.now()
+    page = Page(head_of(sheet.load_lightly(release), now), who(request))
     seen = live.Token.read(request.headers.get(SEEN, ""))
     whole = (request.htmx.current_url_abs_path or "").split("?")[0] == release.get_absolute_url()
     since = seen or live.Token(before.event_sequence, now)
     names = live.changed(release, since, now, page.latest) if whole else []
-    answer = render(request, "releases/release.html#changed", context | _parts(page, names, pk))
+    csrf = get_token(request)
+    drawing = Drawing(page.head, page, csrf_field(csrf), oob=True)
+    answer = HttpResponse("\n".join([*_drawn(drawing, page, names, pk), toasts(request, csrf)]))
     if "list" in names:
         answer["HX-Trigger-After-Settle"] = "live:list"
     if seen:
@@ -234,14 +243,17 @@ def changed(request: HtmxRequest, before: Release, release: Release, pk: int) ->
     return answer
 
 
-def _parts(page: Page, names: list[str], pk: int) -> dict[str, Any]:
-    """Which partials the answer is made of."""
+def _drawn(drawing: Drawing, page: Page, names: list[str], pk: int) -> Iterator[str]:
+    """The row `pk`, the header, and out of band what `names` says."""
     row = page.row(pk)
+    yield rows.whole(row, drawing.csrf)
+    yield regions.draw(drawing, "head")
+    for name in names:
+        if name in REGIONS:
+            yield regions.draw(drawing, name)
     sections = [section for section in page.sheet.sections if section.anchor in names]
-    return {
-        "row": row,
-        "parts": [name for name in names if name in REGIONS],
-        "sections": sections,
-        "rows": [other for other in page.sheet.rows.values() if other.item.anchor in names and other is not row],
-        "said": next((section for section in sections if section.moments == row.moments), None),
-    }
+    yield from (regions.count(drawing, section) for section in sections)
+    for other in page.sheet.rows.values():
+        if other is not row and other.item.anchor in names:
+            yield rows.whole(other, drawing.csrf, oob=True)
+    yield from (regions.say(section) for section in sections if section.moments is row.moments)

@@ -8,8 +8,8 @@ from typing import Any, Concatenate, cast
 
 from django.contrib import messages
 from django.db import IntegrityError, transaction
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import get_object_or_404, render
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
@@ -30,9 +30,10 @@ def who(request: HttpRequest) -> User:
 
 def find(request: HttpRequest, key: str) -> Release:
     """The release by its key, or 404 for strangers as for what does not exist."""
-    return get_object_or_404(
-        Release.objects.visible_to(who(request)).select_related("coordinator").with_hold(), key=key
-    )
+    found = Release.objects.shown(key, who(request))
+    if found is None:
+        raise Http404(key)
+    return found
 
 
 def shows(verb: str = "view") -> Callable[[View], Callable[..., HttpResponse]]:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 KEEP = 60  # seconds the words of a checklist's roles are kept
 SHOWN = 6  # what holds a gate, in names; the rest is counted
+BY_NOBODY = (Kind.COMPUTED, Kind.DECISION)
 URGENCY = ("blocked", "late", "stop", "risk", "watching", "due_soon", "wait", "open", "locked")
 
 
@@ -235,10 +236,13 @@ def team(sheet: Sheet) -> list[Holder]:
     plans = {plan.role_id: plan for plan in _plans(release)}
     roles = {plan.role_id: plan.role for plan in plans.values()}
     roles |= {row.role_id: row.role for row in release.assignments.all() if row.role_id not in roles}
+    waiting: dict[int | None, list[Row]] = {}
+    for row in sheet.rows.values():
+        if row.item.required and not row.item.settled and not row.item.is_locked and row.item.kind not in BY_NOBODY:
+            waiting.setdefault(row.item.role_id, []).append(row)
     found = []
     for pk, role in roles.items():
-        rows = [row for row in sheet.rows.values() if _is_of(row, role) and row.item.required and not row.item.settled]
-        asked = [row for row in rows if not row.item.is_locked and row.item.kind not in (Kind.COMPUTED, Kind.DECISION)]
+        asked = waiting.get(pk, []) + (waiting.get(None, []) if role.slug == COORDINATOR else [])
         plan = plans.get(pk)
         found.append(
             Holder(
@@ -262,10 +266,6 @@ def _plans(release: Release) -> list[TemplateRole]:
         known = list(TemplateRole.objects.filter(version=release.template_version_id).select_related("role"))
         cache.set(key, known, KEEP)
     return known
-
-
-def _is_of(row: Row, role: Role) -> bool:
-    return row.item.role_id == role.pk if row.item.role_id else role.slug == COORDINATOR
 
 
 @dataclass(frozen=True)

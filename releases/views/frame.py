@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from django.db.models import Q
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.functional import cached_property
 
 from checklists.blueprints import Stage
 from releases import live, readiness
@@ -62,7 +63,7 @@ class Head:
         """A word in the clock's place while it does not run; "" while it does."""
         return "HOLD" if self.release.open_hold else FACES.get(self.release.state, "")
 
-    @property
+    @cached_property
     def lapsed(self) -> bool:
         """Has the window ended with the deployment not begun?"""
         return self.release.status == Status.CLEARED and self.now > self.release.window_end
@@ -84,23 +85,23 @@ class Head:
         """Does the window end on the day it begins, as the reader counts days?"""
         return timezone.localdate(self.release.t_zero) == timezone.localdate(self.release.window_end)
 
-    @property
+    @cached_property
     def next_phase(self) -> PhaseMoments | None:
         """The next phase that time will open."""
         return next((m for m in self.release.plan if m.opens_at and m.opens_at > self.now), None)
 
-    @property
+    @cached_property
     def closing_due(self) -> datetime | None:
         """When the last phase is due, once the deployment has ended."""
         if self.release.status != Status.DEPLOYED:
             return None
         return next((m.due_at for m in self.release.plan if m.phase.stage == Stage.POST_DEPLOYMENT), None)
 
-    @property
+    @cached_property
     def items(self) -> list[tuple[PhaseMoments, Item]]:
         return [(moments, item) for moments in self.release.plan for item in moments.phase.items.all()]
 
-    @property
+    @cached_property
     def settled(self) -> int:
         return sum(item.settled for _, item in self.items)
 
@@ -108,19 +109,19 @@ class Head:
     def total(self) -> int:
         return len(self.items)
 
-    @property
+    @cached_property
     def blocked(self) -> int:
         return sum(item.state == State.BLOCKED and not item.is_locked for _, item in self.items)
 
-    @property
+    @cached_property
     def late(self) -> int:
         return sum(moments.is_late(item, self.now) for moments, item in self.items)
 
-    @property
+    @cached_property
     def on_call(self) -> list[User]:
         return [row.user for row in self.release.assignments.all() if row.role.slug == ON_CALL]
 
-    @property
+    @cached_property
     def waiting_on(self) -> list[tuple[User, int]]:
         """Who holds us now, with how many things, the busiest first: items whose phase has opened, votes, duties."""
         if self.rollback:

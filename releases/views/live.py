@@ -28,11 +28,11 @@ def live_news(request: HtmxRequest, key: str) -> HttpResponse:
     """
     now, since = timezone.now(), live.Token.read(request.GET.get("token", ""))
     if permissions.open_to_all("view"):
-        mark = Release.objects.mark(key, who(request))
-        if mark is None:
+        revision = Release.objects.revision(key, who(request))
+        if revision is None:
             raise Http404(key)
-        if quiet := live.quiet(mark, since, now):
-            return unchanged(request, mark, quiet.until, now)
+        if quiet := live.quiet(revision, since, now):
+            return unchanged(request, revision, quiet.until, now)
     return _news(request, key=key, since=since, now=now)
 
 

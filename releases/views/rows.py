@@ -1,14 +1,15 @@
 """An item's row as HTML, put together in Python: a page has dozens, and template tags were most of what it cost.
 
-`opening` is the row up to where a notice or an open form may stand, `closing` the rest; `releases/_item.html` draws
-what is between. Every word of people's goes through `escape`.
+`whole` is a row as it stands in a list. `opening` is the row up to where a notice or an open form may stand, `closing`
+the rest; `releases/_item.html` draws what is between. Every word of people's goes through `escape`.
 """
 
 from __future__ import annotations
 
+from html import escape
+
 from django.template.defaultfilters import truncatechars
 from django.urls import reverse
-from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
 
 from checklists.blueprints import Kind
@@ -19,12 +20,27 @@ from releases.sheet import Row
 NO_LONGER_THAN = 40  # characters of an evidence's label
 
 
+def whole(row: Row, csrf: str, *, oob: bool = False) -> str:
+    """The row with nothing open in it."""
+    return f"{opening(row, csrf, oob=oob)}{verdict(row)}</div>\n{closing(row)}\n"
+
+
+def verdict(row: Row) -> SafeString:
+    """The way to end a running watch, for those who may."""
+    if not row.ends_watch:
+        return SafeString("")
+    to = f"{row.url}?form=watch"
+    return mark_safe(  # noqa: S308 - the parts are escaped where they are made
+        f'<p class="line"><a class="btn" href="{to}" hx-get="{to}">Record the verdict</a></p>'
+    )
+
+
 def opening(row: Row, csrf: str, *, oob: bool = False, conflict: bool = False) -> SafeString:
     """`csrf` is the hidden field of the forms."""
     pk = row.item.pk
     classes = "row is-conflict" if conflict else "row"
     swap = ' hx-swap-oob="true"' if oob else ""
-    return mark_safe(  # noqa: S308 - the parts are escaped where they are made
+    return mark_safe(  # noqa: S308 - as above
         f'<li class="{classes}" id="item-{pk}" data-state="{row.look}"{swap} hx-get="{row.url}"'
         f' hx-trigger="live:item-{pk} from:body" hx-target="this">\n{_tick(row, csrf)}'
         f'<div class="row-main">{_title(row)}{_guidance(row)}{_note(row)}\n{_act(row, csrf)}'

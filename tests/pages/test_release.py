@@ -6,16 +6,21 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from html.parser import HTMLParser
 from typing import Any
 
 import pytest
 import time_machine
 from django.db import connection
+from django.db.models import Value
+from django.db.models.functions import Concat
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from checklists.blueprints import Blueprint, ItemPlan, PhasePlan, Stage
+from checklists.models import Role
+from relcoord.models import User
 from releases import amending, birth, gonogo, people, rollback, ticking, workflow
 from releases.models import Assignment, Item, Release, Status
 from releases.sheet import sheet
@@ -35,6 +40,7 @@ from tests.factories import (
     vote_go,
     window,
 )
+from tests.web import signed_in
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 Page = Callable[..., str]
@@ -326,6 +332,57 @@ def test_titles_and_notes_are_shown_as_text(release: Release, cast: Cast, page: 
     assert "&lt;img src=x" in html
     assert "<script>alert" not in html
     assert "<strong>loud</strong>" in html
+
+
+# Nobody's word is markup
+
+MARKUP = "\"'><script>alert(1)</script><i title='x'>"
+
+
+class Elements(HTMLParser):
+    """The elements of an answer that people's words could have made."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.made: list[str] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        names = dict(attributes)
+        if (tag == "script" and "src" not in names) or (tag == "i" and "title" in names):
+            self.made.append(tag)
+
+
+def spoilt(release: Release, cast: Cast) -> Release:
+    """The release with `MARKUP` wherever somebody may write."""
+    first, second, third = Item.objects.of(release)[:3]
+    ticking.add_evidence(first, ticking.Proof(MARKUP, f"https://x.example/{MARKUP}", MARKUP), by=cast.ada)
+    ticking.write_note(release, MARKUP, by=cast.ada, item=first)
+    ticking.write_note(release, MARKUP, by=cast.ada)
+    ticking.block(third, MARKUP, by=cast.ada)
+    Item.objects.filter(phase__release=release).update(title=MARKUP, guidance=MARKUP, group=MARKUP, condition=MARKUP)
+    Item.objects.filter(pk=second.pk).update(state_for=MARKUP, state_reason=MARKUP)
+    release.phases.update(name=MARKUP, note=MARKUP)
+    Release.objects.filter(pk=release.pk).update(title=MARKUP, notes=MARKUP)
+    Role.objects.update(name=Concat("name", Value(MARKUP)), responsibility=MARKUP)
+    User.objects.update(name=Concat(Value(MARKUP), "name"))
+    return fresh(release)
+
+
+def test_no_word_of_anybodys_is_markup_on_the_page_or_in_an_answer(release: Release, cast: Cast, page: Page) -> None:
+    release = spoilt(release, cast)
+    client, row = signed_in(cast.ada), Item.objects.of(release)[0]
+    headers = {"HX-Request": "true", "HX-Current-URL": f"http://testserver{release.get_absolute_url()}"}
+    done = f"{release.get_absolute_url()}items/{row.pk}/done/"
+    answer = client.post(done, {"to": "done", "v": row.version, "reason": MARKUP}, headers=headers)
+    assert answer.status_code == 200
+    assert 'id="gate"' in answer.content.decode()
+    assert not Elements(answer.content.decode()).made
+    workflow.hold(release, MARKUP, by=cast.ada)
+    html = page(release, raw=True)
+    assert not Elements(html).made
+    assert html.count("&lt;script&gt;alert(1)") > 60
+    assert Elements(f"<p>{MARKUP}").made == ["script", "i"]
 
 
 # People, notes, what is missing
