@@ -53,6 +53,7 @@ BACK_OFF = (30, 60, 120, 240, 480, 900)  # seconds after the first, second, ... 
 STILL_FRESH = timedelta(seconds=4)  # a claim; nothing of an old plan leaves later than 5 s after its end
 LAST_TRY = timedelta(minutes=1)  # before `not_after`, when a longer wait would pass it
 LOOK_ANYWAY = timedelta(hours=1)  # at a release to which nothing happens
+LOOKS = 3  # at a row whose release changes while its mail is written; then it is put off
 BATCH = 50  # rows looked up at once; each is claimed by itself
 LONGEST_TICK = 25  # seconds; then the next tick, which also plans and frees leases, goes on
 STATE = Reminder.State
@@ -440,22 +441,24 @@ def claim(pk: int, now: datetime) -> Reminder | None:
 def send(row: Reminder, courier: Courier, clock: Clock) -> bool:
     """Write, renew, hand over, mark. True when this call handed the mail over. Unreachable passes on.
 
-    When the release has changed since the claim, or the claim is a while ago because this process slept, the row is
-    looked at again and the mail written anew.
+    When the release has changed since the last look, or that is a while ago because this process slept, the row is
+    looked at again and the mail written anew: what leaves was looked at a moment before.
     """
-    message = _written(row, clock())
-    if message is None:
-        return False
-    if not _renew_unchanged(row, clock()):
-        if not _renew(row, clock()):
-            return False
-        row = Reminder.objects.select_related("release__coordinator", "recipient").get(pk=row.pk)
-        if ends := refusal(row, clock()):
-            return _end(row, *ends)
+    for _ in range(LOOKS):
         message = _written(row, clock())
         if message is None:
             return False
-    return _hand_over(row, message, courier, clock)
+        if _renew_unchanged(row, clock()):
+            return _hand_over(row, message, courier, clock)
+        if not _renew(row, clock()):
+            return False
+        again = _mine(row).select_related("release__coordinator", "recipient").first()
+        if again is None:
+            return False
+        row = again
+        if ends := refusal(row, clock()):
+            return _end(row, *ends)
+    return _later(row, "its release changed again and again while it was written", clock())
 
 
 def _written(row: Reminder, now: datetime) -> EmailMultiAlternatives | None:

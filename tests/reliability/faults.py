@@ -82,7 +82,7 @@ def no_renewal() -> AbstractContextManager[Any]:
     def renew(row: Reminder, now: datetime) -> bool:
         return True
 
-    return mock.patch.object(ledger, "_renew", renew)
+    return mock.patch.multiple(ledger, _renew=renew, _renew_unchanged=renew)
 
 
 Fault = Callable[[], AbstractContextManager[Any]]

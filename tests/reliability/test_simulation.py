@@ -64,6 +64,11 @@ def test_a_mark_under_way_while_its_release_moved_is_owed_again_when_its_sender_
     assert verdict(history(seed)).wrong == []
 
 
+@pytest.mark.parametrize("seed", [7370])
+def test_a_sender_that_is_stopped_twice_hands_over_nothing_that_is_no_longer_its_own(seed: int) -> None:
+    assert verdict(history(seed)).wrong == []
+
+
 @pytest.mark.postgres
 @pytest.mark.parametrize("fault", faults.FAULTS, ids=lambda fault: fault.__name__)
 def test_the_simulation_sees_each_rule_that_is_left_out(fault: faults.Fault) -> None:
