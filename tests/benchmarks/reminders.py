@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from tests.benchmarks.servers import CELERY, ROOT, worker
-from tests.reliability.load import PEOPLE, copied, due_within
+from tests.reliability.load import PEOPLE, copied, due_within, with_items
 
 # A ledger of many years
 
@@ -109,6 +109,7 @@ class Mailed:
     came: int = 0
     copies: int = 0  # of a mail beyond the first
     sent: int = 0  # as the ledger says
+    otherwise: dict[str, int] = field(default_factory=dict)  # how many ended for which reason instead
     seconds: float = 0.0  # from the first mail that was handed over to the last
 
     @property
@@ -132,7 +133,7 @@ def due_at_once(mails: int) -> int:
 
     now = timezone.now()
     first = due_within(1, now - timedelta(seconds=1), 0)[0]
-    copied(first, -(-mails // PEOPLE), apart=timedelta(0))
+    with_items(copied(first, -(-mails // PEOPLE), apart=timedelta(0)))
     ledger.plan(now)
     Reminder.objects.planned().exclude(kind="mark", mark="T-4h").delete()
     return Reminder.objects.planned().filter(due_at__lte=now).count()
@@ -140,6 +141,7 @@ def due_at_once(mails: int) -> int:
 
 def mailed(environment: Mapping[str, str], *, mails: int = 2000, processes: int = 1, patience: float = 120) -> Mailed:
     """A worker as docker-compose.yml starts it, told to look at the ledger once for each of its processes."""
+    from releases.models import Reminder
     from tests.smtp import sink_apart
 
     found = Mailed(due_at_once(mails), processes)
@@ -155,6 +157,8 @@ def mailed(environment: Mapping[str, str], *, mails: int = 2000, processes: int 
     found.came, found.copies = len(ids), ids.total() - len(ids)
     moments = sorted(_sent().values_list("sent_at", flat=True))
     found.sent = len(moments)
+    others = Reminder.objects.filter(mark="T-4h", message_id__isnull=False).exclude(state="sent")
+    found.otherwise = Counter(others.values_list("reason", flat=True))
     found.seconds = (moments[-1] - moments[0]).total_seconds() if moments else 0.0
     return found
 

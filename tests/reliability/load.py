@@ -184,6 +184,24 @@ def copied(first: Release, count: int, *, apart: timedelta) -> list[Release]:
     return [first, *made]
 
 
+def with_items(releases: Sequence[Release]) -> None:
+    """Give the copies of the first the items it has: some mails have nothing to say without."""
+    from releases.models import Item, Phase
+
+    first, *copies = releases
+    names = [f.attname for f in Item._meta.concrete_fields if not f.primary_key]
+    entries = list(Item.objects.filter(phase__release=first).select_related("phase"))
+    phases = {(row.release_id, row.position): row.pk for row in Phase.objects.filter(release__in=copies)}
+    Item.objects.bulk_create(
+        (
+            Item(**{name: getattr(row, name) for name in names} | {"phase_id": phases[copy.pk, row.phase.position]})
+            for copy in copies
+            for row in entries
+        ),
+        batch_size=2000,
+    )
+
+
 def ticked(rows: int) -> Ticked:
     """Plan so many reminders of the future, and see how long a tick takes that finds them planned."""
     from django.db import connection
