@@ -10,17 +10,20 @@ from __future__ import annotations
 import asyncio
 import email
 import email.policy
+import multiprocessing
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.message import EmailMessage
+from queue import Empty
 from typing import Any
 
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
-from tests.provision import free_port
+from tests.provision import end_with_parent, free_port
 
 CONNECT, EHLO, AUTH, MAIL, RCPT, DATA, TAKEN = "connect", "EHLO", "AUTH", "MAIL", "RCPT", "DATA", "taken"
 HANG, DROP = "hangs", "drops the line"
@@ -171,6 +174,62 @@ def sink(settings: Any) -> Iterator[Sink]:
         for line in server.lines:
             controller.loop.call_soon_threadsafe(line.abort)
         controller.stop()
+
+
+@dataclass
+class Apart:
+    """A sink in a process of its own: what this one is busy with keeps no answer waiting."""
+
+    port: int
+    _letters: multiprocessing.Queue[bytes]
+    _read: list[EmailMessage] = field(default_factory=list)
+
+    @property
+    def taken(self) -> list[EmailMessage]:
+        """What came in, in its order; the list grows in place."""
+        while True:
+            try:
+                letter = self._letters.get_nowait()
+            except Empty:
+                return self._read
+            self._read.append(email.message_from_bytes(letter, policy=email.policy.default))  # type: ignore[arg-type]
+
+
+@contextmanager
+def sink_apart(answers_after: float = 0.0) -> Iterator[Apart]:
+    """Run a server in a process of its own; it answers so many seconds after it took a mail."""
+    fresh = multiprocessing.get_context("spawn")  # a fork would share what this process has open
+    letters, up = fresh.Queue(), fresh.Event()
+    server = Apart(free_port(), letters)
+    process = fresh.Process(target=_serve, args=(server.port, letters, up, answers_after), daemon=True)
+    process.start()
+    try:
+        assert up.wait(timeout=60), "the SMTP server did not start"
+        yield server
+    finally:
+        process.terminate()
+        process.join()
+
+
+@dataclass
+class _Forwarding(Sink):
+    """Passes on what it takes before it answers."""
+
+    letters: Any = None
+    answers_after: float = 0.0  # seconds
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
+        self.letters.put(envelope.content)
+        await asyncio.sleep(self.answers_after)
+        return "250 2.0.0 taken"
+
+
+def _serve(port: int, letters: Any, up: Any, answers_after: float) -> None:
+    end_with_parent(signal.SIGKILL)()
+    server = _Forwarding(port, letters=letters, answers_after=answers_after)
+    Gatekeeper(server, hostname="127.0.0.1", port=port, ready_timeout=30).start()
+    up.set()
+    threading.Event().wait()  # until this process is terminated
 
 
 class Gate:

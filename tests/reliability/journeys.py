@@ -39,7 +39,7 @@ from tests.factories import Cast, ReleaseFactory, address, item, role, seat, set
 
 if TYPE_CHECKING:
     from relcoord.models import User
-    from tests.smtp import Sink
+    from tests.smtp import Apart, Sink
 
 ALL = ("Ada", "Ben", "Dana", "Eli", "Fay", "Gus")
 VOTERS = ("Ada", "Dana", "Ben", "Fay")
@@ -100,7 +100,7 @@ def _looks(seen: str) -> tuple[str, str]:
 class Mailbox:
     """The Message-IDs of what came, by what it was and to whom; each mail is read once."""
 
-    def __init__(self, sink: Sink) -> None:
+    def __init__(self, sink: Sink | Apart) -> None:
         self._sink, self._read = sink, 0
         self.ids: dict[Owed, list[str]] = {}
         self.kinds: Counter[str] = Counter()

@@ -26,7 +26,7 @@ from tests.provision import Server, end_with_parent
 
 if TYPE_CHECKING:
     from tests.reliability.journeys import Flow, Mailbox, Owed, Visitor
-    from tests.smtp import Sink
+    from tests.smtp import Apart
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
@@ -158,7 +158,7 @@ def run(
     kills: int,
     environment: Mapping[str, str],
     services: Mapping[str, Server],
-    sink: Sink,
+    sink: Apart,
     log: TextIO,
     port: int,
     *,
@@ -183,7 +183,6 @@ def run(
     if quick:
         visitor.pages = ()  # they take longer to come than the web server lives
     running = targets(environment, log, 1 if quick else 2, port, services)
-    sink.before_answer = lambda to: time.sleep(0.02)  # a server takes its time between the mail and its answer
     thread = threading.Thread(target=visitor.run, daemon=True)
     try:
         for target in running:

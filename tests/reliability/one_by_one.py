@@ -1,14 +1,17 @@
 """Every program and service of production, killed one by one while people load pages and tick: who notices what?
 
-`python -m tests.reliability.one_by_one [--quick]`: web, worker, beat, the second driver, Redis and PostgreSQL run for
-real. What is killed starts again after a moment, and nothing else is restarted; before, each program is also stopped in
-order. In the quick form one half of them is stopped and the other half killed. It ends with 1, saying why, when an answer
-was a fault other than 503, when a tick that was acknowledged is gone, or when a part was not of use again in time.
+`python -m tests.reliability.one_by_one [--quick]`: web, the event stream, worker, beat, the second driver, Redis and
+PostgreSQL run for real; somebody ticks, somebody looks at pages and somebody listens to the stream. What is killed
+starts again after a moment, and nothing else is restarted; before, each program is also stopped in order. In the quick
+form two of them are stopped and the others killed. It ends with 1, saying why, when an answer was a fault other than 503,
+when a tick that was acknowledged is gone, or when a part was not of use again in time.
 """
 
 from __future__ import annotations
 
+import functools
 import http.client
+import itertools
 import json
 import os
 import signal
@@ -19,7 +22,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
@@ -27,13 +30,15 @@ from pathlib import Path
 from tests import provision
 from tests.reliability import chaos
 from tests.reliability.kills import BIN, Program
+from tests.reliability.watcher import Watcher
 
+Reached = Callable[[], bool]
 RECOVERY = 30.0  # seconds
 QUICK = "--quick" in sys.argv
 STOPPED = {"beat", "reminders"}  # of these, in the quick form
 AWAY = 1.0 if QUICK else 1.5  # seconds each stays dead
 TOLD = {"Redis": (200, "Redis does not answer"), "PostgreSQL": (503, "Back in a moment")}  # what pages say meanwhile
-MANY = 400  # items to tick
+MANY = 40  # items to tick, and to take back
 LOOK_EVERY = 2  # seconds between the looks of the second driver, here; 30 in production
 LOOP = f"""
 import django
@@ -47,7 +52,7 @@ execute_from_command_line(["manage.py", "reminders", "--loop"])
 
 @dataclass
 class Load:
-    """Somebody who ticks one item after the other, and somebody who looks at pages."""
+    """Somebody who ticks one item after the other and takes them back, and somebody who looks at pages."""
 
     address: str
     headers: dict[str, str]
@@ -55,7 +60,8 @@ class Load:
     pages: list[str]
     stopped: threading.Event = field(default_factory=threading.Event)
     answers: Counter[int] = field(default_factory=Counter)  # 0: nobody answered
-    taken: set[str] = field(default_factory=set)
+    acknowledged: int = 0
+    taken: dict[str, str] = field(default_factory=dict)  # what each item must be now; not where no answer told
     seen: list[tuple[int, str]] = field(default_factory=list)  # what went wrong, or differed from the usual page
     slowest: float = 0.0
 
@@ -77,11 +83,13 @@ class Load:
         return status, text
 
     def tick(self) -> None:
-        for path in self.ticks:
+        for to, path in ((to, path) for to in itertools.cycle(("done", "open")) for path in self.ticks):
             if self.stopped.wait(0.1):
                 return
-            if self.ask(path, {"to": "done"})[0] == 303:
-                self.taken.add(path)
+            self.taken.pop(path, None)
+            if self.ask(path, {"to": to})[0] == 303:
+                self.taken[path] = to
+                self.acknowledged += 1
 
     def look(self) -> None:
         while not self.stopped.wait(0.2):
@@ -96,12 +104,12 @@ class _Stay(urllib.request.HTTPRedirectHandler):
 
 @dataclass
 class Part:
-    """What is killed, what brings it back, and how it is seen to be of use again."""
+    """What is killed, what brings it back, and how it is seen to be of use from a moment on."""
 
     name: str
     kill: Callable[[], None]
     restart: Callable[[], None]
-    works: Callable[[], bool]
+    works: Callable[[], Reached]
     stop: Callable[[], None] | None = None
 
 
@@ -114,7 +122,7 @@ def main() -> int:
 
 
 def run(environment: dict[str, str], services: dict[str, provision.Server]) -> list[str]:
-    load = prepare(provision.free_port())
+    load, watcher = prepare(provision.free_port(), provision.free_port())
     log = Path(environment["VAR_DIR"]) / "programs.log"
     with log.open("w") as output:
         celery = [str(BIN / "celery"), "--app", "relcoord"]
@@ -130,13 +138,21 @@ def run(environment: dict[str, str], services: dict[str, provision.Server]) -> l
                 "--threads",
                 "4",
             ],
+            "live": [
+                str(BIN / "uvicorn"),
+                "relcoord.stream:application",
+                "--port",
+                str(watcher.port),
+                "--timeout-graceful-shutdown",
+                "3",
+            ],
             "worker": [*celery, "worker", "--concurrency", "1"],
             "beat": [*celery, "beat", "--pidfile=", "--schedule", f"{environment['VAR_DIR']}/schedule"],
             "reminders": [sys.executable, "-c", LOOP],
         }
         programs = {name: Program(command, environment, output) for name, command in commands.items()}
         try:
-            wrong = play(load, programs, services)
+            wrong = play(load, watcher, programs, services)
         finally:
             load.stopped.set()
             for program in programs.values():
@@ -144,7 +160,7 @@ def run(environment: dict[str, str], services: dict[str, provision.Server]) -> l
     return [*wrong, log.read_text()] if wrong else []
 
 
-def prepare(port: int) -> Load:
+def prepare(port: int, live: int) -> tuple[Load, Watcher]:
     from checklists.blueprints import ItemPlan
     from releases.models import Item
     from tests.factories import SMALL, Cast, ReleaseFactory, saved, window
@@ -155,46 +171,55 @@ def prepare(port: int) -> Load:
     with chaos.at_ease():
         ada = Cast().ada
         seen = ReleaseFactory(key="SEEN", window=window(timedelta(days=2)))
-        ReleaseFactory(key="TICKED", version=saved(replace(SMALL, name="Many", phases=(many, *SMALL.phases[1:]))))
+        ticked = ReleaseFactory(
+            key="TICKED", version=saved(replace(SMALL, name="Many", phases=(many, *SMALL.phases[1:])))
+        )
         steps = Item.objects.filter(phase__release__key="TICKED", title__startswith="Step ").order_by("pk")
         ticks = [f"/r/TICKED/items/{pk}/done/" for pk in steps.values_list("pk", flat=True)]
         headers = _signed_in(ada)
-    return Load(f"http://127.0.0.1:{port}", headers, ticks, ["/releases/", seen.get_absolute_url()])
+    load = Load(f"http://127.0.0.1:{port}", headers, ticks, ["/releases/", seen.get_absolute_url()])
+    return load, Watcher(live, ada.pk, ticked.pk)
 
 
-def play(load: Load, programs: dict[str, Program], services: dict[str, provision.Server]) -> list[str]:
-    def page() -> bool:
-        return load.ask("/releases/")[0] == 200
+def play(
+    load: Load, watcher: Watcher, programs: dict[str, Program], services: dict[str, provision.Server]
+) -> list[str]:
+    def page() -> Reached:
+        return lambda: load.ask("/releases/")[0] == 200
 
-    def beats() -> bool:
-        return programs["beat"].is_running
+    def beats() -> Reached:
+        return lambda: programs["beat"].is_running
 
+    of_use = {"web": page, "live": watcher.heard, "worker": heard, "beat": beats, "reminders": looked}
     parts = [
         Part(name, programs[name].kill, programs[name].start, works, programs[name].stop)
-        for name, works in {"web": page, "worker": heard(), "beat": beats, "reminders": looked()}.items()
+        for name, works in of_use.items()
     ]
-    parts += [Part(name, one.kill, one.start_again, page) for name, one in services.items()]
-    for part in parts[:4]:
+    started = [(part.name, part.works()) for part in parts]
+    for part in parts:
         part.restart()
-    wrong = [f"{part.name} did not start" for part in parts[:4] if not soon(part.works, 60)]
-    threads = [threading.Thread(target=act, daemon=True) for act in (load.tick, load.look)]
+    watch = functools.partial(watcher.watch, load.stopped)
+    threads = [threading.Thread(target=act, daemon=True) for act in (load.tick, load.look, watch)]
     for thread in threads:
         thread.start()
+    wrong = [f"{name} did not start" for name, works in started if not soon(works, 60)]
+    parts += [Part(name, one.kill, one.start_again, page) for name, one in services.items()]
     for part in parts:
-        wrong += disturb(part, load, programs, page)
+        wrong += disturb(part, load, programs, list(of_use.values()))
     load.stopped.set()
     for thread in threads:
         thread.join(timeout=30)
-    print(json.dumps({"answers": load.answers, "ticks": len(load.taken), "slowest": round(load.slowest, 1)}))
+    print(json.dumps({"answers": load.answers, "ticks": load.acknowledged, "slowest": round(load.slowest, 1)}))
     return wrong + judged(load)
 
 
-def disturb(part: Part, load: Load, programs: dict[str, Program], page: Callable[[], bool]) -> list[str]:
+def disturb(part: Part, load: Load, programs: dict[str, Program], of_use: Sequence[Callable[[], Reached]]) -> list[str]:
     """Stop it, kill it, bring it back; it and all others must be of use again in time, without another restart."""
     if part.stop is not None and not QUICK:
         part.stop()
+        works = part.works()
         part.restart()
-        if not soon(part.works, RECOVERY):
+        if not soon(works, RECOVERY):
             return [f"{part.name} was not back {RECOVERY:.0f} s after a stop"]
     before = len(load.seen)
     if QUICK and part.name in STOPPED and part.stop is not None:
@@ -207,10 +232,10 @@ def disturb(part: Part, load: Load, programs: dict[str, Program], page: Callable
         lambda: any(TOLD[part.name] == told(*one) for one in load.seen[before:]), RECOVERY
     ):
         wrong.append(f"while {part.name} was away nobody was told so")
-    began = time.monotonic()
+    began, all_of_them = time.monotonic(), [works() for works in of_use]
     part.restart()
     wrong += [f"{name} ended by itself when {part.name} died" for name, one in programs.items() if not one.is_running]
-    if not all(soon(works, began + RECOVERY - time.monotonic()) for works in (part.works, heard(), looked(), page)):
+    if not all(soon(works, began + RECOVERY - time.monotonic()) for works in all_of_them):
         wrong.append(f"after {part.name} died not everything was of use again within {RECOVERY:.0f} s")
     print(f"{part.name}: all is well again after {time.monotonic() - began:.1f} s", flush=True)
     return wrong
@@ -226,15 +251,15 @@ def judged(load: Load) -> list[str]:
 
     wrong = [f"an answer was {status}: {text[:300]}" for status, text in load.seen if status not in (200, 503)]
     wrong += ["a page showed a stack trace" for _, text in load.seen if "Traceback" in text]
-    done = Item.objects.filter(phase__release__key="TICKED", state="done").values_list("pk", flat=True)
-    kept = {f"/r/TICKED/items/{pk}/done/" for pk in done}
-    wrong += [f"an acknowledged tick is gone: {path}" for path in load.taken - kept]
-    if len(load.taken) < 20:
-        wrong.append(f"only {len(load.taken)} ticks were taken")
+    states = Item.objects.filter(phase__release__key="TICKED").values_list("pk", "state")
+    kept = {(f"/r/TICKED/items/{pk}/done/", state) for pk, state in states}
+    wrong += [f"an acknowledged tick is gone: {path} is not {to}" for path, to in load.taken.items() - kept]
+    if load.acknowledged < 20:
+        wrong.append(f"only {load.acknowledged} ticks were taken")
     return wrong
 
 
-def soon(reached: Callable[[], bool], patience: float) -> bool:
+def soon(reached: Reached, patience: float) -> bool:
     end = time.monotonic() + patience
     while not reached():
         if time.monotonic() > end:
@@ -243,7 +268,7 @@ def soon(reached: Callable[[], bool], patience: float) -> bool:
     return True
 
 
-def heard() -> Callable[[], bool]:
+def heard() -> Reached:
     """Has a worker answered a canary sent from now on? One is sent each second, as Redis may be away."""
     began, sent = time.time(), [0.0]
 
@@ -261,7 +286,7 @@ def heard() -> Callable[[], bool]:
     return answered
 
 
-def looked() -> Callable[[], bool]:
+def looked() -> Reached:
     """Has a driver looked at the ledger from now on?"""
     began = time.time()
     return lambda: heartbeat("reminders") > began

@@ -21,5 +21,5 @@ def test_each_part_may_die_under_load_and_nobody_sees_more_than_a_503() -> None:
         command, cwd=ROOT, env=os.environ, capture_output=True, text=True, timeout=PATIENCE, check=False
     )
     assert run.returncode == 0, run.stdout + run.stderr
-    parts = ("web", "worker", "beat", "reminders", "Redis", "PostgreSQL")
+    parts = ("web", "live", "worker", "beat", "reminders", "Redis", "PostgreSQL")
     assert [line.split(":")[0] for line in run.stdout.splitlines() if ": all is well again" in line] == list(parts)
