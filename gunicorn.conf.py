@@ -3,7 +3,20 @@
 Its access log stays off: `relcoord.access` writes a line a request, with its id, its person and its release.
 """
 
+import gc
+from typing import Any
+
 from relcoord.settings import LOGGING
+
+# Loaded once and forked: the processes share what they do not change, and one that is replaced is there at once.
+preload_app = True
+
+
+def when_ready(server: Any) -> None:
+    """What is loaded stays: the collector need not touch it, which would take each process a copy of its own."""
+    gc.collect()
+    gc.freeze()
+
 
 _as_ours = {"handlers": [], "propagate": True}
 _silent = {

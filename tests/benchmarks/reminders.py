@@ -135,7 +135,8 @@ def due_at_once(mails: int) -> int:
     first = due_within(1, now - timedelta(seconds=1), 0)[0]
     with_items(copied(first, -(-mails // PEOPLE), apart=timedelta(0)))
     ledger.plan(now)
-    Reminder.objects.planned().exclude(kind="mark", mark="T-4h").delete()
+    others = Reminder.objects.planned().exclude(kind="mark", mark="T-4h")
+    others.update(state="sent", sent_at=now)  # about what is overdue; deleted ones would be planned anew
     return Reminder.objects.planned().filter(due_at__lte=now).count()
 
 
