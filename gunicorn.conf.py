@@ -4,7 +4,10 @@ Its access log stays off: `relcoord.access` writes a line a request, with its id
 """
 
 import gc
+from importlib import import_module
 from typing import Any
+
+from django.conf import settings
 
 from relcoord.settings import LOGGING
 
@@ -14,6 +17,7 @@ preload_app = True
 
 def when_ready(server: Any) -> None:
     """What is loaded stays: the collector need not touch it, which would take each process a copy of its own."""
+    import_module(settings.ROOT_URLCONF)  # with every view, which else the first request of each process would load
     gc.collect()
     gc.freeze()
 
