@@ -91,7 +91,7 @@ def called(asked: argparse.Namespace, *more: str) -> str:
 
 def beside_the_floor(asked: argparse.Namespace) -> None:
     size = QUICK if asked.quick else FULL if asked.full else NORMAL
-    began = time.monotonic()
+    began, before = time.monotonic(), busy()
     with stage() as environment:
         bench = Bench(environment, size)
         try:
@@ -99,7 +99,7 @@ def beside_the_floor(asked: argparse.Namespace) -> None:
         finally:
             bench.stop()
         postgres, took = version_of(environment["DATABASE_URL"]), time.monotonic() - began
-    text = report(lines, pages, boards, facts(called(asked, "--only", FLOOR), postgres, took))
+    text = report(lines, pages, boards, facts(called(asked, "--only", FLOOR), postgres, took, before))
     print(text)
     if not asked.quick:
         write(text, pages, boards)
@@ -108,13 +108,13 @@ def beside_the_floor(asked: argparse.Namespace) -> None:
 def part(name: str, asked: argparse.Namespace) -> None:
     """One of those without a floor, in a process and on services of its own."""
     say(name)
-    began, one = time.monotonic(), PARTS[name]
+    began, before, one = time.monotonic(), busy(), PARTS[name]
     with stage() as environment:
         own = {"DATABASE_URL": new_database(environment["DATABASE_URL"], name)}
         own["DJANGO_SETTINGS_MODULE"] = "relcoord.settings"
         rows = told(environment | own, "tests.benchmarks.parts", name, *["--full"] * asked.full)["rows"]
         postgres, took = version_of(environment["DATABASE_URL"]), time.monotonic() - began
-    about = [*facts(called(asked, "--only", name), postgres, took), "", one.about]
+    about = [*facts(called(asked, "--only", name), postgres, took, before), "", one.about]
     text = "\n".join([f"## {one.title}", "", *about, "", *table_of(rows)])
     print(text, flush=True)
     if not asked.quick:
@@ -252,10 +252,16 @@ def say(words: str) -> None:
     print(f"bench: {words}", file=sys.stderr, flush=True)
 
 
-def facts(command: str, postgres: str, seconds: float) -> list[str]:
+def busy() -> str:
+    """What else the machine did before: the load average of five minutes."""
+    return f"{os.getloadavg()[1]:.1f}"
+
+
+def facts(command: str, postgres: str, seconds: float, load_before: str) -> list[str]:
     return [
         f"- Date: {datetime.now(UTC):%Y-%m-%d}",
         f"- Machine: {os.cpu_count()} CPUs, Python {platform.python_version()}, PostgreSQL {postgres}",
+        f"- Load of the machine by others, before (average of five minutes): {load_before}",
         f"- Command: `{command}`, {seconds:.0f} s",
     ]
 
