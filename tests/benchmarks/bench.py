@@ -306,7 +306,7 @@ BEGIN, END = "<!-- bench -->", "<!-- end of bench -->"
 BEGIN_PART, END_PART = "<!-- bench: {} -->", "<!-- end of bench: {} -->"
 INTRODUCTION = """# Performance: what was measured
 
-Written by `python3 dev.py bench`; each run replaces the part between the marks.
+Written by `python3 dev.py bench`; each run replaces the parts it measured, between their marks.
 """
 
 
