@@ -61,7 +61,7 @@ def reminders(environment: dict[str, str], full: bool) -> list[Row]:
     rows = [
         row
         for processes in (1, 2)
-        for row in reminders.mailed(environment, mails=5000 if full else 2000, processes=processes).rows()
+        for row in reminders.mailed(environment, mails=5000 if full else 1000, processes=processes).rows()
     ]
     return [*reminders.scanned().rows(), *rows]
 
