@@ -10,9 +10,11 @@ from collections import Counter
 
 import pytest
 
-from tests.benchmarks import bench, crowd, footprint, reminders, watchers
+from releases.models import Release
+from tests.benchmarks import bench, crowd, fill, footprint, reminders, watchers
 from tests.benchmarks.pace import Answer
 from tests.benchmarks.servers import Live, web
+from tests.factories import ReleaseFactory
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.postgres]
 
@@ -53,6 +55,23 @@ def test_the_scans_of_the_ledger_are_timed_by_the_server_and_by_the_client() -> 
     found = reminders.scanned(future=100, past=900, times=3)
     assert len(found.rows()) == 4
     assert all(found.by_server[name] > 0 and found.by_client[name] > 0 for name in found.by_server)
+
+
+def test_copied_releases_have_all_rows_of_those_they_are_copies_of() -> None:
+    for _ in range(2):
+        ReleaseFactory()
+    assert fill.more(5) == {"copied": 5}
+    assert fill.more(1) == {"copied": 1}
+    rows = ("phases", "phases__items", "assignments", "seats", "events")
+    counts = {release.pk: [release_rows(release, name) for name in rows] for release in Release.objects.all()}
+    assert len(counts) == 8
+    first, second = sorted(counts)[:2]
+    assert all(found in (counts[first], counts[second]) for found in counts.values())
+    assert all(counts[first])
+
+
+def release_rows(release: Release, name: str) -> int:
+    return Release.objects.filter(pk=release.pk).values_list(name).count()
 
 
 def test_a_lost_write_a_stale_page_and_an_error_are_told() -> None:
