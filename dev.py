@@ -93,7 +93,8 @@ def bench(arguments: Sequence[str]) -> int:
     """measure relcoord beside a bare floor, and write docs/performance.md
 
     `dev.py bench --quick` is a look that writes nothing; `--full` goes up to 10 000 releases and loads for five
-    minutes. `--only watchers mixed` measures these parts alone: floor, watchers, mixed, herd, reminders, memory, embedded.
+    minutes. `--only watchers mixed` measures these parts alone, of floor, watchers, mixed, herd, reminders, memory and
+    embedded.
     """
     install("dev")
     hand_over("-m", "tests.benchmarks.bench", *arguments)
