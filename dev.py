@@ -92,7 +92,9 @@ def chaos(arguments: Sequence[str]) -> int:
 def bench(arguments: Sequence[str]) -> int:
     """measure relcoord beside a bare floor, and write docs/performance.md
 
-    `dev.py bench --quick` is a look that writes nothing; `--full` goes up to 10 000 releases.
+    `dev.py bench --quick` is a look that writes nothing; `--full` goes up to 10 000 releases and loads for five
+    minutes. `--only watchers mixed` measures these parts alone, of floor, watchers, mixed, herd, reminders, memory and
+    embedded.
     """
     install("dev")
     hand_over("-m", "tests.benchmarks.bench", *arguments)

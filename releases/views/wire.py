@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 
 from relcoord.lib import tickets
 from releases import live
-from releases.models import Mark, Release
+from releases.models import Release, Revision
 from releases.views.base import who
 
 STREAM, NEXT = "X-Live-Stream", "X-Live-Next"
@@ -24,7 +24,7 @@ def wired(request: HttpRequest, release: Release | None, now: datetime) -> dict[
     return {"live_stream": _stream(request, release, now), "live_next": _milliseconds(moment)}
 
 
-def _stream(request: HttpRequest, release: Release | Mark | None, now: datetime) -> str:
+def _stream(request: HttpRequest, release: Release | Revision | None, now: datetime) -> str:
     pk, revision = (release.pk, release.event_sequence) if release else (None, 0)
     return tickets.address(who(request).pk, pk, revision, now)
 
@@ -40,7 +40,7 @@ def answered(answer: HttpResponse, request: HttpRequest, release: Release | None
     return answer
 
 
-def unchanged(request: HttpRequest, release: Mark, until: datetime | None, now: datetime) -> HttpResponse:
+def unchanged(request: HttpRequest, release: Revision, until: datetime | None, now: datetime) -> HttpResponse:
     """204: nothing has changed, nor will before `until` unless somebody acts."""
     answer = HttpResponse(status=204)
     answer[STREAM], answer[NEXT] = _stream(request, release, now), _milliseconds(until)

@@ -1,9 +1,9 @@
 """How fast relcoord is, beside a bare floor: behind `python3 dev.py bench`, written to docs/performance.md.
 
-    python -m tests.benchmarks.bench [--quick] [--full]
+    python -m tests.benchmarks.bench [--quick] [--full] [--only PART ...]
 
 PostgreSQL and Redis are real. relcoord and the floor are served the same way and loaded by turns, so that a busy
-machine is busy for both; the ratio says more than the figures.
+machine is busy for both; the ratio says more than the figures. What has no floor is in `tests.benchmarks.parts`.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from typing import Any
 
 from tests.benchmarks import plot
 from tests.benchmarks.load import Ask, Measured, load, request
+from tests.benchmarks.parts import PARTS
+from tests.benchmarks.parts import table as table_of
 from tests.benchmarks.servers import ROOT, Server, postmaster_of, stage, told
 from tests.provision import new_database, version_of
 
@@ -62,26 +64,61 @@ class Line:
 
 
 def main(arguments: Sequence[str]) -> int:
+    asked = options(arguments)
+    for name in asked.only:
+        if name == FLOOR:
+            beside_the_floor(asked)
+        else:
+            part(name, asked)
+    return 0
+
+
+FLOOR = "floor"
+
+
+def options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="dev.py bench", description="Measure relcoord beside a bare floor.")
-    parser.add_argument("--quick", action="store_true", help="a look, in about a minute; docs stay as they are")
-    parser.add_argument("--full", action="store_true", help="10 000 releases too")
-    asked = parser.parse_args(arguments)
+    parser.add_argument("--quick", action="store_true", help="a look, in some minutes; docs stay as they are")
+    parser.add_argument("--full", action="store_true", help="10 000 releases, five minutes of mixed load")
+    names = [FLOOR, *PARTS]
+    parser.add_argument("--only", nargs="+", choices=names, default=names, metavar="PART", help=", ".join(names))
+    return parser.parse_args(arguments)
+
+
+def called(asked: argparse.Namespace, *more: str) -> str:
+    return " ".join(["python3 dev.py bench", *more, *["--full"] * asked.full])
+
+
+def beside_the_floor(asked: argparse.Namespace) -> None:
     size = QUICK if asked.quick else FULL if asked.full else NORMAL
-    began = time.monotonic()
+    began, before = time.monotonic(), busy()
     with stage() as environment:
         bench = Bench(environment, size)
         try:
             lines, pages, boards = bench.table(), bench.pages(), bench.boards()
         finally:
             bench.stop()
-        command = f"python3 dev.py bench{' --full' if asked.full else ''}"
-        text = report(
-            lines, pages, boards, facts(command, version_of(environment["DATABASE_URL"]), time.monotonic() - began)
-        )
+        postgres, took = version_of(environment["DATABASE_URL"]), time.monotonic() - began
+    text = report(lines, pages, boards, facts(called(asked, "--only", FLOOR), postgres, took, before))
     print(text)
     if not asked.quick:
         write(text, pages, boards)
-    return 0
+
+
+def part(name: str, asked: argparse.Namespace) -> None:
+    """One of those without a floor, in a process and on services of its own."""
+    say(name)
+    began, before, one = time.monotonic(), busy(), PARTS[name]
+    with stage() as environment:
+        own = {"DATABASE_URL": new_database(environment["DATABASE_URL"], name)}
+        own["DJANGO_SETTINGS_MODULE"] = "relcoord.settings"
+        rows = told(environment | own, "tests.benchmarks.parts", name, *["--full"] * asked.full)["rows"]
+        postgres, took = version_of(environment["DATABASE_URL"]), time.monotonic() - began
+    about = [*facts(called(asked, "--only", name), postgres, took, before), "", one.about]
+    text = "\n".join([f"## {one.title}", "", *about, "", *table_of(rows)])
+    print(text, flush=True)
+    if not asked.quick:
+        replace(text, BEGIN_PART.format(name), END_PART.format(name))
 
 
 class Bench:
@@ -215,10 +252,16 @@ def say(words: str) -> None:
     print(f"bench: {words}", file=sys.stderr, flush=True)
 
 
-def facts(command: str, postgres: str, seconds: float) -> list[str]:
+def busy() -> str:
+    """What else the machine did before: the load average of five minutes."""
+    return f"{os.getloadavg()[1]:.1f}"
+
+
+def facts(command: str, postgres: str, seconds: float, load_before: str) -> list[str]:
     return [
         f"- Date: {datetime.now(UTC):%Y-%m-%d}",
         f"- Machine: {os.cpu_count()} CPUs, Python {platform.python_version()}, PostgreSQL {postgres}",
+        f"- Load of the machine by others, before (average of five minutes): {load_before}",
         f"- Command: `{command}`, {seconds:.0f} s",
     ]
 
@@ -260,9 +303,10 @@ def by_size(pages: list[tuple[int, float, int]], boards: list[tuple[int, float, 
 
 
 BEGIN, END = "<!-- bench -->", "<!-- end of bench -->"
+BEGIN_PART, END_PART = "<!-- bench: {} -->", "<!-- end of bench: {} -->"
 INTRODUCTION = """# Performance: what was measured
 
-Written by `python3 dev.py bench`; each run replaces the part between the marks.
+Written by `python3 dev.py bench`; each run replaces the parts it measured, between their marks.
 """
 
 
@@ -274,13 +318,20 @@ def write(text: str, pages: list[tuple[int, float, int]], boards: list[tuple[int
     (PICTURES / "performance-dashboard.svg").write_text(
         plot.svg("Dashboard: CPU ms against releases", [(size, cpu) for size, _, cpu in boards]), encoding="utf-8"
     )
-    before = REPORT.read_text(encoding="utf-8") if REPORT.exists() else INTRODUCTION
     pictures = "![Release page](performance-page.svg) ![Dashboard](performance-dashboard.svg)"
-    part = f"{BEGIN}\n## Beside the floor\n\n{text}\n\n{pictures}\n{END}"
-    head, found, rest = before.partition(BEGIN)
-    REPORT.write_text(
-        head + part + rest.partition(END)[2] if found else f"{before.rstrip()}\n\n{part}\n", encoding="utf-8"
-    )
+    replace(f"## Beside the floor\n\n{text}\n\n{pictures}", BEGIN, END)
+
+
+def replace(text: str, begin: str, end: str) -> None:
+    """Put `text` between its marks; what else stands in the report stays."""
+    before = REPORT.read_text(encoding="utf-8") if REPORT.exists() else INTRODUCTION
+    REPORT.write_text(replaced(before, text, begin, end), encoding="utf-8")
+
+
+def replaced(before: str, text: str, begin: str, end: str) -> str:
+    head, found, rest = before.partition(begin)
+    marked = f"{begin}\n{text}\n{end}"
+    return head + marked + rest.partition(end)[2] if found else f"{before.rstrip()}\n\n{marked}\n"
 
 
 if __name__ == "__main__":

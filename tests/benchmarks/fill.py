@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 SIZES = (5, 35, 200, 500)
 TICKERS = 8
 STRIDE = 10_000_000  # between the ids of a row and of its next copy
+APART = 60  # days between a release and its next copy
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -220,55 +221,51 @@ def more(count: int) -> dict[str, Any]:
     """Copy prepared releases, each time with later moments, until there are `count` more."""
     from django.db import connection
 
-    from releases.models import Assignment, Event, Item, Phase, Release, Seat
+    from releases.models import Release
 
     with connection.cursor() as cursor:
+        cursor.execute("SET statement_timeout = 0")  # ten thousand releases at once take longer than any page may
         cursor.execute(
-            "SELECT id FROM releases_release WHERE key LIKE 'PAY-%%' AND status = 'preparing' AND id < %s", [STRIDE]
+            "SELECT id FROM releases_release WHERE key LIKE 'PAY-%%' AND status = 'preparing' AND id < %s ORDER BY id",
+            [STRIDE],
         )
         ids = [row[0] for row in cursor.fetchall()]
         cursor.execute("SELECT max(id) / %s FROM releases_release", [STRIDE])
         done = cursor.fetchone()[0]
-        made = 0
-        while made < count:
-            done += 1
-            some = ids[: count - made]
-            add = done * STRIDE
-            of = {"release": "release_id = ANY(%s)"}
-            _copy(
-                cursor,
-                Release,
-                "id = ANY(%s)",
-                some,
-                add,
-                {
-                    "key": f"key || '-{done}'",
-                    "t_zero": _later(done, "t_zero"),
-                    "window_end": _later(done, "window_end"),
-                },
-            )
-            for model in (Phase, Assignment, Seat, Event):
-                _copy(cursor, model, of["release"], some, add, {"release_id": f"release_id + {add}"})
-            inside = "phase_id IN (SELECT id FROM releases_phase WHERE release_id = ANY(%s))"
-            _copy(cursor, Item, inside, some, add, {"phase_id": f"phase_id + {add}"})
-            made += len(some)
+        times, rest = divmod(count, len(ids))
+        before = Release.objects.count()
+        _copied(cursor, ids, done + 1, done + times)
+        _copied(cursor, ids[:rest], done + times + 1, done + times + 1)
         cursor.execute("ANALYZE")
-    return {"copied": made}
+    return {"copied": Release.objects.count() - before}
 
 
-def _later(times: int, column: str) -> str:
-    return f"{column} + interval '{60 * times} days'"
+def _copied(cursor: Any, ids: list[int], first: int, last: int) -> None:
+    """Each of them as copies number `first` to `last`, with all its rows; one statement a table, however many."""
+    from releases.models import Assignment, Event, Item, Phase, Release, Seat
 
-
-def _copy(cursor: Any, model: Any, where: str, ids: list[int], add: int, changed: dict[str, str]) -> None:
-    columns = [field.column for field in model._meta.concrete_fields]
-    given = {"id": f"id + {add}"} | changed
-    values = ", ".join(given.get(column, f'"{column}"') for column in columns)
-    names = ", ".join(f'"{column}"' for column in columns)
-    cursor.execute(
-        f'INSERT INTO "{model._meta.db_table}" ({names}) SELECT {values} FROM "{model._meta.db_table}" WHERE {where}',
-        [ids],
-    )
+    own = {
+        "key": "key || '-' || n",
+        "t_zero": f"t_zero + n * interval '{APART} days'",
+        "window_end": f"window_end + n * interval '{APART} days'",
+    }
+    tables: list[tuple[Any, str, dict[str, str]]] = [(Release, "id = ANY(%s)", own)]
+    tables += [
+        (model, "release_id = ANY(%s)", {"release_id": f"release_id + n * {STRIDE}"})
+        for model in (Phase, Assignment, Seat, Event)
+    ]
+    inside = "phase_id IN (SELECT id FROM releases_phase WHERE release_id = ANY(%s))"
+    tables.append((Item, inside, {"phase_id": f"phase_id + n * {STRIDE}"}))
+    for model, where, changed in tables:
+        columns = [field.column for field in model._meta.concrete_fields]
+        given = {"id": f"id + n * {STRIDE}"} | changed
+        values = ", ".join(given.get(column, f'"{column}"') for column in columns)
+        names = ", ".join(f'"{column}"' for column in columns)
+        cursor.execute(
+            f'INSERT INTO "{model._meta.db_table}" ({names}) SELECT {values} FROM "{model._meta.db_table}",'
+            f" generate_series(%s::bigint, %s::bigint) AS n WHERE {where}",
+            [first, last, ids],
+        )
 
 
 if __name__ == "__main__":

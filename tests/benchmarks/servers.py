@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
+from urllib.parse import unquote
 
 from tests import plugin, provision
 from tests.benchmarks.load import Connection, request
@@ -44,37 +48,37 @@ def told(environment: Mapping[str, str], *arguments: str) -> dict[str, Any]:
     return found
 
 
-class Server:
-    """One site behind gunicorn, as the Dockerfile starts it."""
+class Program:
+    """One program of production, with what it writes in a log of its own; it ends with this process."""
 
-    def __init__(self, name: str, wsgi: str, environment: Mapping[str, str], postmaster: int) -> None:
-        self.name, self.port, self.postmaster = name, provision.free_port(), postmaster
-        log = Path(environment["VAR_DIR"]) / f"{name}.log"
-        command = [BIN / "gunicorn", wsgi, "--bind", f"127.0.0.1:{self.port}", "--workers", "2", "--threads", "8"]
-        with log.open("w") as output:
+    def __init__(
+        self, name: str, command: Sequence[str | Path], environment: Mapping[str, str], *, cwd: Path | str = ROOT
+    ) -> None:
+        self.name, self.log = name, Path(environment["VAR_DIR"]) / f"{name}.log"
+        with self.log.open("w") as output:
             self.process = subprocess.Popen(
-                [*command, "--keep-alive", "30", "--graceful-timeout", "3"],
-                cwd=ROOT if name == "relcoord" else environment["VAR_DIR"],
-                env={**environment, "PYTHONPATH": str(ROOT)},
+                command,
+                cwd=cwd,
+                env=environment,
                 stdout=output,
                 stderr=output,
-                preexec_fn=provision.end_with_parent(15),
+                preexec_fn=provision.end_with_parent(signal.SIGTERM),
             )
-        end = time.monotonic() + PATIENCE
-        while not self.answers():
-            if self.process.poll() is not None or time.monotonic() > end:
-                raise RuntimeError(f"{name} did not start:\n{log.read_text()[-3000:]}")
-            time.sleep(0.1)
 
-    def answers(self) -> bool:
-        try:
-            return Connection(self.port).ask(request("GET", "/nowhere/", {}))[0] > 0
-        except OSError:
-            return False
+    @property
+    def pid(self) -> int:
+        return self.process.pid
 
     def cpu(self) -> float:
-        """Seconds of a processor this server and the database have used until now."""
-        return sum(_used(pid) for root in (self.process.pid, self.postmaster) for pid in _tree(root))
+        """Seconds of a processor it and all it started have used until now."""
+        return sum(map(used, tree(self.pid)))
+
+    def wait_until(self, ready: Callable[[], bool]) -> None:
+        end = time.monotonic() + PATIENCE
+        while not ready():
+            if self.process.poll() is not None or time.monotonic() > end:
+                raise RuntimeError(f"{self.name} did not start:\n{self.log.read_text()[-3000:]}")
+            time.sleep(0.1)
 
     def stop(self) -> None:
         self.process.terminate()
@@ -84,14 +88,104 @@ class Server:
             self.process.kill()
             self.process.wait()
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+class Server(Program):
+    """One site behind gunicorn, as the Dockerfile starts it."""
+
+    def __init__(
+        self, name: str, wsgi: str, environment: Mapping[str, str], postmaster: int | None = None, *, workers: int = 2
+    ) -> None:
+        self.port, self.postmaster = provision.free_port(), postmaster
+        threads = ["--workers", str(workers), "--threads", "8", "--keep-alive", "30", "--graceful-timeout", "3"]
+        super().__init__(
+            name,
+            [BIN / "gunicorn", wsgi, "--bind", f"127.0.0.1:{self.port}", *threads],
+            {**environment, "PYTHONPATH": str(ROOT)},
+            cwd=ROOT if name == "relcoord" else environment["VAR_DIR"],
+        )
+        self.wait_until(self.answers)
+
+    def answers(self) -> bool:
+        connection = Connection(self.port)
+        try:
+            return connection.ask(request("GET", "/nowhere/", {}))[0] > 0
+        except OSError:
+            return False
+        finally:
+            connection.close()
+
+    def cpu(self) -> float:
+        """With the database's."""
+        database = sum(map(used, tree(self.postmaster))) if self.postmaster else 0.0
+        return super().cpu() + database
+
+
+def web(environment: Mapping[str, str], *, workers: int = 2) -> Server:
+    """relcoord's pages; with the processor time of the database if that is here."""
+    try:
+        postmaster = postmaster_of(environment["DATABASE_URL"])
+    except OSError:
+        postmaster = None
+    return Server("relcoord", "relcoord.wsgi", environment, postmaster, workers=workers)
+
+
+LIVE = "relcoord-live"  # how the stream would call itself at the database
+
+
+class Live(Program):
+    """The event stream, as docker-compose.yml starts it."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self.port = provision.free_port()
+        database = environment["DATABASE_URL"]
+        named = f"{database}{'&' if '?' in database else '?'}application_name={LIVE}"
+        options = ["--port", str(self.port), "--no-access-log", "--timeout-graceful-shutdown", "3"]
+        super().__init__(
+            "live",
+            [BIN / "uvicorn", "relcoord.stream:application", *options],
+            {**environment, "DATABASE_URL": named},
+        )
+        self.wait_until(lambda: listens(self.port))
+
+
+CELERY = [BIN / "celery", "--app", "relcoord", "--quiet"]
+
+
+def worker(environment: Mapping[str, str], *, concurrency: int = 2) -> Program:
+    """As docker-compose.yml starts it."""
+    return Program("worker", [*CELERY, "worker", "--loglevel", "INFO", "--concurrency", str(concurrency)], environment)
+
+
+def beat(environment: Mapping[str, str]) -> Program:
+    schedule = ["--schedule", f"{environment['VAR_DIR']}/schedule", "--pidfile="]
+    return Program("beat", [*CELERY, "beat", "--loglevel", "INFO", *schedule], environment)
+
+
+def second_driver(environment: Mapping[str, str]) -> Program:
+    return Program("reminders", [sys.executable, "manage.py", "reminders", "--loop"], environment)
+
+
+def listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=0.5).close()
+    except OSError:
+        return False
+    return True
+
 
 def postmaster_of(url: str) -> int:
     """The process id of a server that listens in its own folder."""
-    folder = Path(url.partition("host=")[2])
+    folder = Path(unquote(url.partition("host=")[2]))
     return int((folder / "postmaster.pid").read_text().splitlines()[0])
 
 
-def _used(pid: int) -> float:
+def used(pid: int) -> float:
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -99,7 +193,7 @@ def _used(pid: int) -> float:
     return sum(int(field) for field in fields[11:15]) / TICK  # its own and of the children it waited for
 
 
-def _tree(root: int) -> list[int]:
+def tree(root: int) -> list[int]:
     """`root` and all under it."""
     children: dict[int, list[int]] = {}
     for path in Path("/proc").iterdir():
@@ -115,3 +209,27 @@ def _tree(root: int) -> list[int]:
         found.append(pid)
         to_see += children.get(pid, [])
     return found
+
+
+@dataclass
+class Memory:
+    """In kB: what is a process's share of what several use (PSS), and all it can see (RSS)."""
+
+    pss: int = 0
+    rss: int = 0
+
+
+def memory(pids: Iterable[int]) -> Memory:
+    found = Memory()
+    for pid in pids:
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]:
+            name, _, value = line.partition(":")
+            if name == "Pss":
+                found.pss += int(value.split()[0])
+            elif name == "Rss":
+                found.rss += int(value.split()[0])
+    return found
+
+
+def threads(pid: int) -> int:
+    return len(list(Path(f"/proc/{pid}/task").iterdir()))

@@ -152,16 +152,22 @@ class Ticked:
 
 def planned_far_ahead(rows: int) -> list[Release]:
     """So many releases in thirty days that they owe `rows` reminders: one is made, the others are copies of it."""
-    from releases.models import Assignment, Phase, Release, Seat
     from tests.factories import ReleaseFactory, window
 
     first = ReleaseFactory(key="FAR-0", window=window(timedelta(days=30)))
+    return copied(first, -(-rows // EACH_ROWS), apart=timedelta(seconds=37))
+
+
+def copied(first: Release, count: int, *, apart: timedelta) -> list[Release]:
+    """`first` and copies of it, `count` in all, each with its window so much later than the one before."""
+    from releases.models import Assignment, Phase, Release, Seat
+
     again = Release.objects.get(pk=first.pk)
-    copies = []
-    for number in range(1, -(-rows // EACH_ROWS)):
-        again.pk, again.key = None, f"FAR-{number}"
-        again.t_zero += timedelta(seconds=37)
-        again.window_end += timedelta(seconds=37)
+    copies, key = [], first.key.rpartition("-")[0]
+    for number in range(1, count):
+        again.pk, again.key = None, f"{key}-{number}"
+        again.t_zero += apart
+        again.window_end += apart
         copies.append(Release(**{f.attname: getattr(again, f.attname) for f in Release._meta.concrete_fields}))
     made = Release.objects.bulk_create(copies, batch_size=1000)
     for model in (Phase, Assignment, Seat):
@@ -176,6 +182,24 @@ def planned_far_ahead(rows: int) -> list[Release]:
             batch_size=2000,
         )
     return [first, *made]
+
+
+def with_items(releases: Sequence[Release]) -> None:
+    """Give the copies of the first the items it has: some mails have nothing to say without."""
+    from releases.models import Item, Phase
+
+    first, *copies = releases
+    names = [f.attname for f in Item._meta.concrete_fields if not f.primary_key]
+    entries = list(Item.objects.filter(phase__release=first).select_related("phase"))
+    phases = {(row.release_id, row.position): row.pk for row in Phase.objects.filter(release__in=copies)}
+    Item.objects.bulk_create(
+        (
+            Item(**{name: getattr(row, name) for name in names} | {"phase_id": phases[copy.pk, row.phase.position]})
+            for copy in copies
+            for row in entries
+        ),
+        batch_size=2000,
+    )
 
 
 def ticked(rows: int) -> Ticked:
