@@ -344,36 +344,13 @@ def _note_missed(row: Reminder, release: Release) -> None:
     )
 
 
-class Desk:
-    """The release that the last mail was about, with all that was read of it: mails due together are mostly of one.
-
-    Every change of a release is an event, so under the lock its sequence says whether that still stands. Accounts and
-    names are no part of it, so it is for a moment only; the row, its recipient, absences and opt-outs are read anew.
-    """
-
-    def __init__(self) -> None:
-        self._known: Release | None = None
-        self.ends = 0.0  # on the monotonic clock
-
-    def take(self, held: Release) -> Release:
-        """`held` as it was locked, or the same with what is known of it."""
-        known = self._known
-        same = known is not None and (known.pk, known.event_sequence) == (held.pk, held.event_sequence)
-        if known is None or not same or time.monotonic() > self.ends:
-            self._known, self.ends = held, time.monotonic() + STILL_FRESH.total_seconds()
-            return held
-        known.coordinator = held.coordinator
-        permissions.forget_absences(known)
-        return known
-
-
-def _locked(pk: int, desk: Desk | None = None) -> Reminder | None:
+def _locked(pk: int) -> Reminder | None:
     """The planned row, read afresh under its release's lock, which every verb takes first; None when it is gone."""
     lock = Release.objects.select_for_update(of=("self",)).select_related("coordinator")
     held = next(iter(lock.filter(reminders=pk)), None)
     row = Reminder.objects.planned().filter(pk=pk).select_related("recipient").first()
     if row is not None:
-        row.release = desk.take(held) if desk and held else held
+        row.release = held
     return row
 
 
@@ -389,12 +366,12 @@ def _end_planned(row: Reminder, state: str, reason: str) -> int:
 def deliver(clock: Clock) -> int:
     """Send until nothing is due or the next tick is; returns how many were sent."""
     ends = time.monotonic() + LONGEST_TICK
-    sent, left_alone, desk = 0, set[int](), Desk()
+    sent, left_alone = 0, set[int]()
     with Courier() as courier:
         while (ready := due(clock(), but=left_alone)) and time.monotonic() < ends:
             for pk in itertools.takewhile(lambda _: time.monotonic() < ends, ready):
                 try:
-                    row = _claimed(pk, clock(), desk)
+                    row = _claimed(pk, clock())
                     if row is None:
                         left_alone.add(pk)
                     else:
@@ -408,9 +385,9 @@ def deliver(clock: Clock) -> int:
     return sent
 
 
-def _claimed(pk: int, now: datetime, desk: Desk) -> Reminder | None:
+def _claimed(pk: int, now: datetime) -> Reminder | None:
     try:
-        return claim(pk, now, desk)
+        return claim(pk, now)
     except DatabaseError as failure:  # its release is locked for long; the next tick finds it again
         log.warning("reminder %s could not be claimed: %s", pk, failure)
         return None
@@ -439,9 +416,9 @@ def refusal(row: Reminder, now: datetime) -> reminders.Refusal | None:
 
 
 @transaction.atomic
-def claim(pk: int, now: datetime, desk: Desk | None = None) -> Reminder | None:
+def claim(pk: int, now: datetime) -> Reminder | None:
     """Lease one row, looking again under its release's lock; None when it must not go out, or another driver has it."""
-    row = _locked(pk, desk)
+    row = _locked(pk)
     if row is None or reminders.must_wait(row):
         return None
     if ends := refusal(row, now):

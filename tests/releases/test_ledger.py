@@ -9,15 +9,14 @@ from typing import Any
 
 import pytest
 import time_machine
-from django.db import IntegrityError, OperationalError, connection, transaction
+from django.db import IntegrityError, OperationalError, transaction
 from django.db.models import Q
-from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from relcoord.lib.mail import Courier
 from releases import ledger, mail, people, reminders, ticking, workflow
 from releases.models import Heartbeat, Release, Reminder, Status
-from tests.factories import Cast, ReleaseFactory, bring_to, fresh, role, window
+from tests.factories import Cast, ReleaseFactory, bring_to, role, window
 from tests.releases.mailing import at, row, state
 from tests.smtp import Sink, sink
 
@@ -106,42 +105,6 @@ def test_the_claim_looks_again(change: str, planned: Release, cast: Cast) -> Non
     found = Reminder.objects.get(pk=pk)
     assert found.state in ("superseded", "cancelled")
     assert found.reason
-
-
-@pytest.mark.parametrize("change", ["moved", "left", "away"])
-def test_a_claim_looks_again_though_it_knows_the_release_from_the_mail_before(
-    change: str, planned: Release, cast: Cast
-) -> None:
-    now, desk = at(planned, "T-1d"), ledger.Desk()
-    first, second, third = (row(planned, "T-1d", name).pk for name in ("Ada", "Ben", "Gus"))
-    with CaptureQueriesContext(connection) as alone:
-        claimed = ledger.claim(first, now, desk)
-        assert claimed
-        mail.build(claimed, now)
-    with CaptureQueriesContext(connection) as after:
-        claimed = ledger.claim(second, now, desk)
-        assert claimed
-        mail.build(claimed, now)
-    assert len(after) <= len(alone) - 6, "the release was not read again"
-    if change == "moved":
-        workflow.reschedule(planned, window(timedelta(days=9)), by=cast.ada, reason="a holiday")
-    elif change == "left":
-        people.unassign(planned, role("Developers"), cast.gus, by=cast.ada)
-    else:
-        day = timezone.localdate(now, planned.zone)
-        people.delegate(cast.gus, cast.eli, day, day, by=cast.gus)
-    assert ledger.claim(third, now, desk) is None
-    words = {"moved": "the release moved", "left": "no longer holds a role", "away": "away; Eli Tanaka stands in"}
-    assert Reminder.objects.get(pk=third).reason == words[change]
-
-
-def test_what_is_known_of_a_release_is_known_for_a_moment_only(planned: Release) -> None:
-    desk = ledger.Desk()
-    first, again = fresh(planned), fresh(planned)
-    assert desk.take(first) is first
-    assert desk.take(again) is first
-    desk.ends = 0.0
-    assert desk.take(again) is again
 
 
 def test_two_marks_to_one_person_are_never_under_way_together(release: Release) -> None:
@@ -286,11 +249,11 @@ def test_a_row_whose_release_is_locked_is_left_to_the_next_tick(
 ) -> None:
     claim, tried = ledger.claim, []
 
-    def locked(pk: int, now: datetime, desk: ledger.Desk) -> Reminder | None:
+    def locked(pk: int, now: datetime) -> Reminder | None:
         tried.append(pk)
         if len(tried) == 1:
             raise OperationalError("canceling statement due to lock timeout")
-        return claim(pk, now, desk)
+        return claim(pk, now)
 
     monkeypatch.setattr(ledger, "claim", locked)
     assert work(at(planned, "T-1d")) == 2
