@@ -37,8 +37,8 @@ FAULTS = (
     Fault(
         "drop the release lock",
         "releases/models/release.py",
-        'rows = self.select_for_update(of=("self",)).select_related("coordinator")',
-        'rows = self.select_related("coordinator")',
+        'return self.select_for_update(of=("self",)).select_related("coordinator").filter(pk=pk)',
+        'return self.select_related("coordinator").filter(pk=pk)',
         ("tests/services/test_verb_races.py",),
     ),
     Fault(
