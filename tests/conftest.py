@@ -14,7 +14,8 @@ from django.db import connection, transaction
 from django.test import TransactionTestCase
 
 from releases.models.guard import lift_guards
-from tests import chromium
+from tests import chromium, remembered
+from tests.factories import ReleaseFactory, UserFactory
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Playwright
@@ -34,6 +35,14 @@ def _empty_cache() -> Iterator[None]:
     cache.clear()
 
 
+@pytest.fixture(autouse=True)
+def _begin() -> None:
+    """What is remembered begins with the database as it is now; and what is counted begins with one again."""
+    remembered.begin()
+    ReleaseFactory.reset_sequence(0)
+    UserFactory.reset_sequence(0)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _flush_lifts_the_guards() -> Iterator[None]:
     """Emptying the database between tests is the one thing that may remove events; migrating puts the guards back."""
@@ -41,6 +50,7 @@ def _flush_lifts_the_guards() -> Iterator[None]:
     def teardown(self: Any) -> None:
         lift_guards()
         original(self)
+        remembered.forget()
 
     original = TransactionTestCase._fixture_teardown  # type: ignore[attr-defined]
     TransactionTestCase._fixture_teardown = teardown  # type: ignore[attr-defined]
