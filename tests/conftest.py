@@ -13,8 +13,8 @@ from django.core.cache import cache
 from django.db import connection, transaction
 from django.test import TransactionTestCase
 
-from releases.models.guard import lift_guards
-from tests import chromium, remembered
+from releases.models.guard import guards_stand, lift_guards, put_back_guards
+from tests import chromium, database, remembered
 from tests.factories import ReleaseFactory, UserFactory
 
 if TYPE_CHECKING:
@@ -43,15 +43,32 @@ def _begin() -> None:
     UserFactory.reset_sequence(0)
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _flush_lifts_the_guards() -> Iterator[None]:
-    """Emptying the database between tests is the one thing that may remove events; migrating puts the guards back."""
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings: None, django_db_blocker: Any) -> None:
+    with django_db_blocker.unblock():
+        database.copy_instead_of_migrating()
+
+
+@pytest.fixture(scope="session")
+def django_db_keepdb() -> bool:
+    """SQLite's copy is there before it is set up. Its folder goes with the run."""
+    return connection.vendor == "sqlite"
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """And after a test that commits, the database is emptied in the quick way where there is one."""
 
     def teardown(self: Any) -> None:
-        lift_guards()
-        original(self)
-        remembered.forget()
+        if not emptying.empty():
+            lift_guards()  # to empty the database is the one thing that may remove events
+            original(self)
+            remembered.forget()
+        if not guards_stand():
+            put_back_guards()
 
+    with django_db_blocker.unblock():
+        emptying = database.Emptying()
     original = TransactionTestCase._fixture_teardown  # type: ignore[attr-defined]
     TransactionTestCase._fixture_teardown = teardown  # type: ignore[attr-defined]
     yield
