@@ -32,7 +32,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 Rows = dict[Any, tuple[Any, ...]]  # by primary key
 
-LASTS = timedelta(seconds=900)  # far below what any rule of the product counts in, but for its countdowns
+LASTS = timedelta(seconds=90)  # far below what any rule of the product counts in, but for its countdowns
 LASTS_TRAVELLING = timedelta(seconds=1)  # where a test has stopped the clock it may count on the second
 
 HARMLESS = re.compile(r"\s*(SELECT|SAVEPOINT|RELEASE|SET CONSTRAINTS|EXPLAIN|PRAGMA)\b", re.IGNORECASE)
