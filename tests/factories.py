@@ -191,9 +191,7 @@ class Cast:
     @remembered
     def _people() -> list[User]:
         known = User.objects.in_bulk([address(name) for name in Cast.NAMES], field_name="email")
-        return [
-            known.get(address(name)) or UserFactory(name=name, is_staff=name == "Sam Staff") for name in Cast.NAMES
-        ]
+        return [known.get(address(name)) or UserFactory(name=name, is_staff=name == "Sam Staff") for name in Cast.NAMES]
 
     def holders(self) -> dict[Role, Sequence[User]]:
         return {

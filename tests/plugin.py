@@ -23,6 +23,7 @@ BOTH_DATABASES = (
     "tests/checklists/test_commands.py",  # the rest of checklists is text, or pages over these two
     "tests/checklists/test_editing.py",
     "tests/reliability/test_simulation.py",
+    "tests/test_remembered.py",
     "tests/test_stage.py",
 )
 
