@@ -101,8 +101,8 @@ def remembered(function: Callable[P, R]) -> Callable[P, R]:
             return function(*args, **kwargs)
         step = _where.state.steps.get(name)
         if step is not None and step.still_holds():
-            return _again(step, args, kwargs)  # type: ignore[no-any-return]
-        return _record(_where.state, name, function, args, kwargs)  # type: ignore[no-any-return]
+            return _again(step, args, kwargs)
+        return _record(_where.state, name, function, args, kwargs)
 
     return call
 
@@ -125,15 +125,13 @@ def _record(before: State, name: Hashable, function: Callable[..., Any], args: A
         _where.written.clear()
         _where.state = None
         raise
-    if not _where.written:  # see `_watch`
+    if len(_where.written) == 0:  # see `_watch`
         return result
     written = _where.written.pop()
-    callbacks = [(entry[1], entry[2]) for entry in connection.run_on_commit[waiting:]]
+    callbacks = [entry[1:] for entry in connection.run_on_commit[waiting:]]
     try:
         left = pickle.dumps((result, args, kwargs, callbacks))
     except (pickle.PicklingError, AttributeError, TypeError):
-        if written:
-            _where.state = None
         return result
     after = before.holds | {table: _rows(table) for table in written}
     statements = [line for table in sorted(written) for line in _changes(table, before.holds[table], after[table])]
@@ -189,14 +187,11 @@ def _changes(table: str, before: Rows, after: Rows) -> Iterator[tuple[str, list[
 @cache
 def _tables() -> dict[str, list[str]]:
     """The columns of each table, its primary key first."""
-    return {
-        model._meta.db_table: [
-            model._meta.pk.column,
-            *(one.column for one in model._meta.local_concrete_fields if not one.primary_key),
-        ]
-        for model in apps.get_models(include_auto_created=True)
-        if model._meta.managed and not model._meta.proxy
-    }
+    found = {}
+    for model in apps.get_models(include_auto_created=True):
+        columns = [str(one.column) for one in model._meta.local_concrete_fields if not one.primary_key]
+        found[model._meta.db_table] = [str(model._meta.pk.column), *columns]
+    return found
 
 
 def _columns(table: str) -> list[str]:
@@ -252,7 +247,7 @@ def _write(step: Step) -> None:
 def _in_a_test() -> bool:
     """Is the transaction around us that of one test, which is rolled back at its end?"""
     blocks = connection.atomic_blocks
-    return bool(blocks) and blocks[0]._from_testcase
+    return bool(blocks) and getattr(blocks[0], "_from_testcase", False)
 
 
 def _key(value: Any) -> Hashable | None:
