@@ -13,8 +13,9 @@ from django.core.cache import cache
 from django.db import connection, transaction
 from django.test import TransactionTestCase
 
-from releases.models.guard import lift_guards
-from tests import chromium
+from releases.models.guard import guards_stand, lift_guards, put_back_guards
+from tests import chromium, database, remembered
+from tests.factories import ReleaseFactory, UserFactory
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Playwright
@@ -34,14 +35,40 @@ def _empty_cache() -> Iterator[None]:
     cache.clear()
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _flush_lifts_the_guards() -> Iterator[None]:
-    """Emptying the database between tests is the one thing that may remove events; migrating puts the guards back."""
+@pytest.fixture(autouse=True)
+def _begin() -> None:
+    """What is remembered begins with the database as it is now; and what is counted begins with one again."""
+    remembered.begin()
+    ReleaseFactory.reset_sequence(0)
+    UserFactory.reset_sequence(0)
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings: None, django_db_blocker: Any) -> None:
+    with django_db_blocker.unblock():
+        database.copy_instead_of_migrating()
+
+
+@pytest.fixture(scope="session")
+def django_db_keepdb() -> bool:
+    """SQLite's copy is there before it is set up. Its folder goes with the run."""
+    return connection.vendor == "sqlite"
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """And after a test that commits, the database is emptied in the quick way where there is one."""
 
     def teardown(self: Any) -> None:
-        lift_guards()
-        original(self)
+        if not emptying.empty():
+            lift_guards()  # to empty the database is the one thing that may remove events
+            original(self)
+            remembered.forget()
+        if not guards_stand():
+            put_back_guards()
 
+    with django_db_blocker.unblock():
+        emptying = database.Emptying()
     original = TransactionTestCase._fixture_teardown  # type: ignore[attr-defined]
     TransactionTestCase._fixture_teardown = teardown  # type: ignore[attr-defined]
     yield
@@ -187,6 +214,15 @@ def page_as(new_context: "Callable[..., BrowserContext]", live_url: str) -> "Cal
     return sign_in
 
 
+# The lines are put together in the page: to hand over all that axe says of a page takes longer than its check.
+AXE = """async () => {
+  const rules = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']
+  const result = await axe.run(document, {runOnly: rules, resultTypes: ['violations']})
+  return result.violations.map(
+    fault => `${fault.id}: ${fault.help} (${fault.nodes.map(node => JSON.stringify(node.target)).join(', ')})`)
+}"""
+
+
 @pytest.fixture(scope="session")
 def _axe_source() -> str:
     return chromium.axe_source()
@@ -199,13 +235,8 @@ def axe(_axe_source: str) -> "Callable[[Page], list[str]]":
     def check(page: "Page") -> list[str]:
         # `evaluate` runs in the page's world but not under its content security policy.
         page.evaluate(_axe_source)
-        result = page.evaluate(
-            "axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']})"
-        )
-        return [
-            f"{fault['id']}: {fault['help']} ({', '.join(str(node['target']) for node in fault['nodes'])})"
-            for fault in result["violations"]
-        ]
+        lines: list[str] = page.evaluate(AXE)
+        return lines
 
     return check
 

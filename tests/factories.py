@@ -24,6 +24,7 @@ from relcoord.models import User
 from releases import birth, gonogo, items, ticking, workflow
 from releases.models import Choice, Item, Phase, Product, Release, Seat, Status
 from releases.workflow import Window
+from tests.remembered import remembered
 
 STANDARD = Path(__file__).parent.parent / "checklists" / "standard.md"
 
@@ -137,6 +138,7 @@ def _standard_text() -> str:
     return STANDARD.read_text(encoding="utf-8")
 
 
+@remembered
 def standard() -> TemplateVersion:
     """The shipped standard checklist, saved once a database."""
     from checklists.markdown import parse
@@ -144,6 +146,7 @@ def standard() -> TemplateVersion:
     return saved(parse(_standard_text()).blueprint)
 
 
+@remembered
 def saved(blueprint: Blueprint) -> TemplateVersion:
     """`blueprint` as the current version of the template of its name."""
     pk, at = SAVED.get(blueprint, (0, None))
@@ -162,6 +165,7 @@ def saved(blueprint: Blueprint) -> TemplateVersion:
 SAVED: dict[Blueprint, tuple[int, datetime]] = {}  # where each was last: to compare it with the database takes long
 
 
+@remembered
 def role(name: str) -> Role:
     from checklists.blueprints import slug
 
@@ -181,10 +185,13 @@ class Cast:
     NAMES = ("Ada Lovelace", "Ben Osei", "Cy Young", "Dana Ruiz", "Eli Tanaka", "Fay Lindqvist", "Gus Rao", "Sam Staff")
 
     def __init__(self) -> None:
-        known = User.objects.in_bulk([address(name) for name in self.NAMES], field_name="email")
-        self.ada, self.ben, self.cy, self.dana, self.eli, self.fay, self.gus, self.sam = (
-            known.get(address(name)) or UserFactory(name=name, is_staff=name == "Sam Staff") for name in self.NAMES
-        )
+        self.ada, self.ben, self.cy, self.dana, self.eli, self.fay, self.gus, self.sam = self._people()
+
+    @staticmethod
+    @remembered
+    def _people() -> list[User]:
+        known = User.objects.in_bulk([address(name) for name in Cast.NAMES], field_name="email")
+        return [known.get(address(name)) or UserFactory(name=name, is_staff=name == "Sam Staff") for name in Cast.NAMES]
 
     def holders(self) -> dict[Role, Sequence[User]]:
         return {
@@ -210,6 +217,11 @@ class ReleaseFactory(DjangoModelFactory[Release]):
 
     @classmethod
     def _create(cls, model_class: type[Release], *args: Any, **fields: Any) -> Release:
+        return cls._make(**fields)
+
+    @staticmethod
+    @remembered
+    def _make(**fields: Any) -> Release:
         cast = Cast()
         coordinator = fields.pop("coordinator", None) or cast.ada
         given = fields.pop("window", None) or window(timedelta(days=3, hours=1))
@@ -246,6 +258,7 @@ def fresh(release: Release) -> Release:
     return Release.objects.get(pk=release.pk)
 
 
+@remembered
 def settle_gate(release: Release) -> None:
     """Settle everything that stands before the GO, each by who may."""
     proof = ticking.Proof(label="seen")
@@ -259,6 +272,7 @@ def _by_role(release: Release) -> dict[int | None, User]:
     return {row.role_id: row.user for row in release.assignments.select_related("user").order_by("-pk")}
 
 
+@remembered
 def vote_go(release: Release) -> None:
     """Let every seat that has a holder vote GO."""
     people = _by_role(release)
@@ -267,6 +281,7 @@ def vote_go(release: Release) -> None:
             gonogo.cast_ballot(release, row, Choice.GO, by=people[row.role_id])
 
 
+@remembered
 def bring_to(release: Release, status: Status, *, now: datetime | None = None) -> Release:
     """Bring `release` to `status` by its verbs. Starting overrides the wait for T-0."""
     ada = release.coordinator
@@ -316,6 +331,7 @@ def _after_start(release: Release, status: Status) -> Release:
     return fresh(release)
 
 
+@remembered
 def settle(row: Item) -> Item:
     """Tick `row` by one of its holders, or by the coordinator."""
     held = row.release.assignments.filter(role=row.role).select_related("user").first() if row.role else None
@@ -324,6 +340,7 @@ def settle(row: Item) -> Item:
     )
 
 
+@remembered
 def run_rollback(row: Any, *, by: User, path: str = "rollback") -> None:
     """Run a rollback to its end."""
     from releases import rollback

@@ -23,6 +23,7 @@ BOTH_DATABASES = (
     "tests/checklists/test_commands.py",  # the rest of checklists is text, or pages over these two
     "tests/checklists/test_editing.py",
     "tests/reliability/test_simulation.py",
+    "tests/test_remembered.py",
     "tests/test_stage.py",
 )
 
@@ -115,10 +116,17 @@ def _set_the_stage() -> None:
     os.environ.update(PRODUCTION)
     try:
         os.environ["DATABASE_URL"] = _until_the_end.enter_context(provision.postgres())
+        _until_the_end.callback(_drop_template)
         os.environ["REDIS_URL"] = _until_the_end.enter_context(provision.redis())
     except provision.ServiceError as error:
         _until_the_end.close()
         raise pytest.UsageError(str(error)) from None
+
+
+def _drop_template() -> None:
+    from tests import database
+
+    database.drop_template()
 
 
 def _only_this_machine(connect: Any) -> Any:

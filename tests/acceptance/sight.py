@@ -69,8 +69,10 @@ class Sight:
     def _axe(self, page: Page, name: str) -> list[str]:
         if not page.evaluate("typeof axe !== 'undefined'"):
             page.evaluate(chromium.axe_source())
-        result = page.evaluate("rules => axe.run(document, {runOnly: rules, resultTypes: ['violations']})", RULES)
-        faults: Sequence[dict[str, Any]] = result["violations"]
+        faults: Sequence[dict[str, Any]] = page.evaluate(
+            "rules => axe.run(document, {runOnly: rules, resultTypes: ['violations']}).then(found => found.violations)",
+            RULES,
+        )
         small = [_words(fault) for fault in faults if fault["impact"] not in GRAVE]
         if small:
             self.minor[name] = small

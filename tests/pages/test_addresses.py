@@ -22,6 +22,7 @@ from relcoord.models import User
 from releases import feed, gonogo, health, people, reminders
 from releases.models import ActionItem, Call, Invitation, Item, Release, Reminder, RollbackStep, Seat, Status
 from tests.factories import Cast, ReleaseFactory, bring_to, fresh, vote_go
+from tests.remembered import remembered
 from tests.snapshot import changed, snapshot
 
 OTHERS = ("admin/", "accounts/", "static/")  # not ours: Django's admin, allauth, files
@@ -135,6 +136,11 @@ class World:
 
 @pytest.fixture
 def world(db: None) -> World:
+    return made()
+
+
+@remembered
+def made() -> World:
     return World()
 
 

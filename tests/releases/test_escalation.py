@@ -20,6 +20,7 @@ from releases.models import Item, Release, Reminder, Status
 from releases.workflow import Window
 from tests.factories import SMALL, Cast, ReleaseFactory, bring_to, fresh, item, role, saved, settle, settle_gate, window
 from tests.releases.mailing import at, html, look, names, one
+from tests.remembered import remembered
 from tests.smtp import Sink, sink
 
 HOUR, MINUTE, SECOND = timedelta(hours=1), timedelta(minutes=1), timedelta(seconds=1)
@@ -37,6 +38,11 @@ def due(release: Release, title: str, offset: str = "T-20h") -> datetime:
 @pytest.fixture
 def late(release: Release) -> datetime:
     """Ben's sign-off is due twenty hours before T-0; nothing else is open. Returns the moment."""
+    return one_item_late(release)
+
+
+@remembered
+def one_item_late(release: Release) -> datetime:
     look(at(release, "T-3d"))
     settle_gate(release)
     ticking.reopen(item(release, QA), by=Cast().ben)
