@@ -84,9 +84,13 @@ def _double(history: History, world: list[Piece], account: Account) -> Iterator[
 
 
 def _was_past(history: History, world: list[Piece], piece: Piece, sent: Sent) -> bool:
-    """Was the mark past when the release moved, so that the notice of the move stood for it?"""
-    born = next(entry for entry in world if entry.version == piece.version)
-    return _plan(history, piece)[sent.mark].due <= born.clock + born.start
+    """Was the mark past when the release moved, so that the notice of the move stood for it?
+
+    Not when the clock was set back since and shows the mark as still to come: a mark comes by the clock on the wall.
+    """
+    since = [entry for entry in world if entry.version == piece.version and entry.start <= sent.at]
+    due = _plan(history, piece)[sent.mark].due
+    return all(due <= entry.clock + entry.start for entry in since)
 
 
 def _at(world: list[Piece], moment: timedelta) -> Piece:

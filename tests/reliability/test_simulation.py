@@ -69,6 +69,12 @@ def test_a_sender_that_is_stopped_twice_hands_over_nothing_that_is_no_longer_its
     assert verdict(history(seed)).wrong == []
 
 
+@pytest.mark.parametrize("seed", [8506])
+def test_a_mark_that_a_clock_set_back_puts_before_us_again_comes_in_its_new_plan(seed: int) -> None:
+    """It was past when the release moved. By the clock that is right again it is not."""
+    assert verdict(history(seed)).wrong == []
+
+
 @pytest.mark.postgres
 @pytest.mark.parametrize("fault", faults.FAULTS, ids=lambda fault: fault.__name__)
 def test_the_simulation_sees_each_rule_that_is_left_out(fault: faults.Fault) -> None:
