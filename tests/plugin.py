@@ -67,6 +67,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "postgres: needs PostgreSQL, so it stays out of the round on SQLite")
+    config.addinivalue_line("markers", "real_clock: meets services that have clocks; see tests/noon.py")
     if "PYTEST_XDIST_WORKER" not in os.environ:
         named = config.args_source is pytest.Config.ArgsSource.ARGS
         os.environ["TEST_SELECTION"] = "named" if named else "all"

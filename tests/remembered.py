@@ -23,10 +23,11 @@ from enum import Enum
 from functools import cache
 from typing import Any, ParamSpec, TypeVar
 
-import time_machine
 from django.apps import apps
 from django.db import connection, models, transaction
 from django.utils import timezone
+
+from tests.noon import is_travelling
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -105,10 +106,6 @@ def remembered(function: Callable[P, R]) -> Callable[P, R]:
         return _record(_where.state, name, function, args, kwargs)
 
     return call
-
-
-def is_travelling() -> bool:
-    return bool(time_machine.escape_hatch.is_travelling())
 
 
 # Recording

@@ -9,9 +9,12 @@ import pytest
 from checklists.editing import save_template
 from checklists.models import TemplateVersion
 from tests.factories import SMALL, UserFactory
+from tests.noon import from_noon_on
 
 if TYPE_CHECKING:
     from django.test import Client
+
+__all__ = ["ada", "as_ada", "ben", "cy", "from_noon_on", "small"]
 
 
 @pytest.fixture

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
-import time_machine
 from django.core.management import CommandError, call_command
 from django.test import Client
 from django.urls import reverse
@@ -19,13 +17,6 @@ from relcoord.models import User
 from releases.models import Event, Item, Release, Status
 from tests.factories import STANDARD, Cast, ReleaseFactory, standard
 from tests.web import signed_in, text
-
-
-@pytest.fixture
-def noon() -> Iterator[None]:
-    """Two releases some hours around now are on one day."""
-    with time_machine.travel(datetime(2026, 11, 23, 12, tzinfo=UTC)):
-        yield
 
 
 @pytest.fixture
@@ -106,7 +97,7 @@ def test_every_page_of_it_opens_for_everybody(told: str) -> None:
             assert client.get(url).status_code == 200, f"{url} for {who}"
 
 
-def test_its_pages_say_that_it_is_a_demo_and_what_waits(noon: None, told: str) -> None:
+def test_its_pages_say_that_it_is_a_demo_and_what_waits(told: str) -> None:
     said = text(signed_in(User.objects.get(email="dana@demo.example")).get("/releases/"))
     for words in (
         "Demo data: the people and releases here are made up",

@@ -30,7 +30,7 @@ from tests.provision import free_port
 from tests.smtp import Sink, sink
 from tests.web import signed_in, text
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.real_clock]  # the doctor compares clocks
 
 TOKEN = "for-the-tests-of-metrics-" + "0123456789abcdefghijklmnopqrstuvwxyz"
 SECRETS = re.compile(r"postgres|redis://|127\.0\.0\.1|localhost|Error|Traceback|password|/tmp|refused", re.IGNORECASE)

@@ -6,6 +6,9 @@ import pytest
 
 from releases.models import Release
 from tests.factories import Cast, ReleaseFactory
+from tests.noon import from_noon_on
+
+__all__ = ["cast", "from_noon_on", "release"]
 
 
 @pytest.fixture
