@@ -172,9 +172,7 @@ def add_evidence(item: Item, proof: Proof, *, by: User) -> Evidence:
         raise DomainError(f"{item.release.key} is {item.release.state.label}; write a note instead")
     if not proof:
         raise DomainError("Give a link or a note: what shows that it is done?")
-    evidence = _add_evidence(item, proof, by=by)
-    tasks.look_on_commit()
-    return evidence
+    return _add_evidence(item, proof, by=by)
 
 
 def _add_evidence(item: Item, proof: Proof, *, by: User) -> Evidence:
@@ -293,7 +291,10 @@ def _with_reason(
 
 
 def _write(item: Item, state: State, reason: str, *, by: User, acted_for: str = "", revoke: str = "") -> Item:
-    """Write the new state with its event; take a GO back where the change undoes what it stood on."""
+    """Write the new state with its event; take a GO back where the change undoes what it stood on.
+
+    A tick owes nobody a mail at once, so no worker is asked to look: what became overdue the next look finds by itself.
+    """
     release, before = item.release, {"state": item.state}
     early = [row for phase in release.phases.all() if phase.stage in _EARLY for row in phase.items.all()]
     came_open = item.settled and state not in SETTLED
@@ -308,7 +309,6 @@ def _write(item: Item, state: State, reason: str, *, by: User, acted_for: str = 
     if item.stands_before_go and (came_open or newly_blocked):
         revoke_if_cleared(item, revoke, by=by)
     follow(release, early)
-    tasks.look_on_commit()
     return item
 
 
@@ -323,6 +323,7 @@ def revoke_if_cleared(item: Item, reason: str, *, by: User) -> None:
             "The GO is revoked, the release goes back to preparing and everyone on it is told",
         )
     clearance.revoke_go(release, reason.strip(), by=by, now=timezone.now(), because=item.title)
+    tasks.look_on_commit()
 
 
 def _overridden(item: Item) -> bool:

@@ -3,11 +3,12 @@
 import logging
 import time
 from collections.abc import Callable, Iterable
+from functools import cached_property
 from typing import Any, TypeVar
 
 import redis
 from django.core.cache.backends.base import DEFAULT_TIMEOUT
-from django.core.cache.backends.redis import RedisCache
+from django.core.cache.backends.redis import RedisCache, RedisCacheClient
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -25,11 +26,26 @@ def is_away() -> bool:
     return Silence.since is not None and time.monotonic() - Silence.since < REST
 
 
+class OneClient(RedisCacheClient):
+    """Django's makes a new client of Redis for each visit; a page has up to eight, and one server to ask."""
+
+    @cached_property
+    def _kept(self) -> redis.Redis:
+        return super().get_client()
+
+    def get_client(self, key: Any = None, *, write: bool = False) -> redis.Redis:
+        return self._kept
+
+
 class ForgivingRedisCache(RedisCache):
     """Redis, where a lost connection is a miss.
 
     What is counted in the cache (throttling of log-ins) is not counted meanwhile.
     """
+
+    def __init__(self, server: str, params: dict[str, Any]) -> None:
+        super().__init__(server, params)
+        self._class = OneClient
 
     def add(self, key: Any, value: Any, timeout: Any = DEFAULT_TIMEOUT, version: int | None = None) -> bool:
         return _or(True, lambda: super(ForgivingRedisCache, self).add(key, value, timeout, version))

@@ -424,9 +424,6 @@ in `tests/reliability/model.py`, which says what should have been sent and impor
 
 What this is weaker in than one might wish:
 
-- The one "double" of the 10 000 histories below is seed 8506: a mark that was past when its release moved, and to come
-  again after the clock was set back, was sent to its new plan at its moment. That is right by the clock on the wall, and
-  the judge says so since; the other 9 999 were not played again for it.
 - In the kills, mails of every kind flow, but only those that real time brings within the run: of the marks T-4h, of the
   alarms T-1h, of the escalations the first. The others are the simulation's and the tests'. The mail about a new role
   waits 2 seconds instead of 10 minutes for more of them.
