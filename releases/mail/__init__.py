@@ -19,7 +19,7 @@ from django.core.mail import EmailMultiAlternatives
 
 from relcoord.lib.mail import compose
 from relcoord.models import User
-from releases import optout
+from releases import duty, optout
 from releases.mail import asking, invites, news, words
 from releases.mail.words import Letter, NothingToSay
 from releases.models import Release, Reminder
@@ -68,7 +68,7 @@ def build(row: Reminder, now: datetime) -> EmailMultiAlternatives:
     context |= {"why": letter.why, "mark": row.mark, "url": words.url(letter.path or home)}
     moments = invites.brought(row, now)
     context["calendar"] = invites.words(moments)
-    lead = release.coordinator if release else None
+    lead = _leading(release, now)
     message = compose(
         letter.name,
         (person.name, person.email),
@@ -80,6 +80,11 @@ def build(row: Reminder, now: datetime) -> EmailMultiAlternatives:
     )
     invites.attach(message, moments, person, now)
     return message
+
+
+def _leading(release: Release | None, now: datetime) -> User | None:
+    """Whom an answer to the mail reaches: the coordinator, or who stands in for them today."""
+    return next(iter(duty.on_duty(release, [release.coordinator], now)), None) if release else None
 
 
 def common(person: User, release: Release | None, now: datetime) -> dict[str, Any]:

@@ -245,6 +245,14 @@ def test_a_reply_reaches_the_coordinator(release: Release) -> None:
     assert one(mails, "Ada", "T-1d").reply_to == []
 
 
+def test_a_reply_reaches_who_stands_in_for_an_absent_coordinator(release: Release, cast: Cast) -> None:
+    day = timezone.localdate(at(release, "T-1d"), release.zone)
+    people.delegate(cast.ada, cast.cy, day, day, by=cast.ada)
+    mails = look(at(release, "T-1d"))
+    assert one(mails, "Ben", "T-1d").reply_to == ["Cy Young <cy@example.org>"]
+    assert one(mails, "Cy", "T-1d").reply_to == []
+
+
 def test_only_rollback_is_marked_as_important(every_mail: list[Any]) -> None:
     important = {message.subject.split(":")[0] for message in every_mail if "Importance" in message.extra_headers}
     assert important == {"ROLLBACK started", "ROLLBACK over"}
