@@ -38,6 +38,7 @@ def main(arguments: Sequence[str]) -> int:
         show_help([])
         return 2
     os.chdir(ROOT)
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # many programs are started, and none should compile all again
     return command(rest)
 
 
