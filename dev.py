@@ -77,7 +77,7 @@ def side_by_side(database: str, arguments: Sequence[str]) -> list[str]:
     if any_path(arguments) or "-n" in arguments:
         return []
     workers = (os.cpu_count() or 2) + (database == "postgres")
-    return ["-n", str(min(6, workers)), "--dist", "worksteal"]
+    return ["-n", str(min(6, workers)), "--dist", "loadfile", "--no-loadscope-reorder"]
 
 
 def chaos(arguments: Sequence[str]) -> int:

@@ -27,6 +27,20 @@ BOTH_DATABASES = (
     "tests/test_stage.py",
 )
 
+# What takes long begins first, and what waits for servers beside what computes: then the workers end together.
+LONG = (
+    "tests/services/test_one_by_one.py",
+    "tests/reliability/test_simulation.py",
+    "tests/browser/test_journey_quick.py",
+    "tests/reliability/test_chaos.py",
+    "tests/pages/test_expected_tables.py",
+    "tests/services/",
+    "tests/browser/",
+    "tests/test_setup.py",
+    "tests/benchmarks/",
+    "tests/pages/",
+)
+
 SETTINGS = {
     "DJANGO_SETTINGS_MODULE": "tests.settings",
     "SECRET_KEY": "for-tests-alone-" + "0123456789abcdefghijklmnopqrstuvwxyz" * 2,
@@ -81,11 +95,16 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    items.sort(key=_how_soon)
     if database() == "postgres":
         return
     left_out = {item for item in items if item.get_closest_marker("postgres")}
     config.hook.pytest_deselected(items=list(left_out))
     items[:] = [item for item in items if item not in left_out]
+
+
+def _how_soon(item: pytest.Item) -> int:
+    return next((place for place, path in enumerate(LONG) if item.nodeid.startswith(path)), len(LONG))
 
 
 def pytest_report_header() -> str:

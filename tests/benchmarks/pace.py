@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 PATIENCE = 60.0  # seconds for one answer
@@ -94,8 +95,12 @@ def _length(head: bytes) -> int:
 
 
 def fire(port: int, shots: Sequence[Shot]) -> list[Answer]:
-    """Let all of them leave in their time; returns the answers, in the order in which they came."""
-    return asyncio.run(_fire(port, shots))
+    """Let all of them leave in their time; returns the answers, in the order in which they came.
+
+    In a thread, because the caller's may have an event loop, as that of a test after one with a browser has.
+    """
+    with ThreadPoolExecutor(1) as apart:
+        return apart.submit(lambda: asyncio.run(_fire(port, shots))).result()
 
 
 async def _fire(port: int, shots: Sequence[Shot]) -> list[Answer]:

@@ -37,6 +37,7 @@ RECOVERY = 30.0  # seconds
 QUICK = "--quick" in sys.argv
 STOPPED = {"beat", "reminders"}  # of these, in the quick form
 AWAY = 1.0 if QUICK else 1.5  # seconds each stays dead
+TICKS_EVERY, LOOKS_EVERY = (0.4, 0.8) if QUICK else (0.1, 0.2)  # seconds; other tests run beside the quick form
 TOLD = {"Redis": (200, "Redis does not answer"), "PostgreSQL": (503, "Back in a moment")}  # what pages say meanwhile
 MANY = 40  # items to tick, and to take back
 LOOK_EVERY = 2  # seconds between the looks of the second driver, here; 30 in production
@@ -84,7 +85,7 @@ class Load:
 
     def tick(self) -> None:
         for to, path in ((to, path) for to in itertools.cycle(("done", "open")) for path in self.ticks):
-            if self.stopped.wait(0.1):
+            if self.stopped.wait(TICKS_EVERY):
                 return
             self.taken.pop(path, None)
             if self.ask(path, {"to": to})[0] == 303:
@@ -92,7 +93,7 @@ class Load:
                 self.acknowledged += 1
 
     def look(self) -> None:
-        while not self.stopped.wait(0.2):
+        while not self.stopped.wait(LOOKS_EVERY):
             for page in self.pages:
                 self.ask(page)
 
