@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.core.paginator import Page, Paginator
-from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Sum, Window
 from django.http import HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -24,6 +24,7 @@ from releases.asks import asks
 from releases.conflicts import conflicts
 from releases.history import history
 from releases.models import FINAL, Assignment, Product, Release, Status
+from releases.models.release import ReleaseQuerySet
 from releases.timeline import timeline
 from releases.views import lines
 from releases.views.base import who
@@ -82,26 +83,53 @@ class Filter:
 
 
 class Flying:
-    """The visible releases in flight, the soonest first, in one query: for what is counted and what is looked at."""
+    """The visible releases in flight: the soonest of them, and in the same query what is counted over all."""
 
-    def __init__(self, visible: QuerySet[Release]) -> None:
-        rows = visible.in_flight().order_by("t_zero", "key")  # type: ignore[attr-defined]
-        self.rows = list(rows.values_list("pk", "status", "event_sequence"))
+    def __init__(self, visible: ReleaseQuerySet) -> None:
+        self.all = visible.in_flight().order_by("t_zero", "key")
+        counted = {f"n_{status}": Window(Count("pk", filter=Q(status=status))) for status in STANDS}
+        rows = list(
+            self.all.annotate(**counted, changes=Window(Sum("event_sequence"))).values("pk", *counted, "changes")[:ROWS]
+        )
+        self.ids: list[int] = [row["pk"] for row in rows]
+        first = rows[0] if rows else {}
+        self.counts: dict[str, int] = {status: first.get(f"n_{status}", 0) for status in STANDS}
+        self.changes: int = first.get("changes", 0)
 
     @property
-    def ids(self) -> list[int]:
-        return [pk for pk, _, _ in self.rows]
+    def count(self) -> int:
+        return sum(self.counts.values())
 
     @property
     def summary(self) -> str:
         """How many stand where: "1 rolling back, 2 preparing"."""
-        counts = Counter(status for _, status, _ in self.rows)
-        return ", ".join(f"{counts[status]} {word}" for status, word in STANDS.items() if counts[status])
+        return ", ".join(f"{self.counts[status]} {word}" for status, word in STANDS.items() if self.counts[status])
 
     def token(self, now: datetime) -> str:
-        """Changes when any release in flight does, and each minute, because clocks and lateness move."""
-        changes = sum(sequence for _, _, sequence in self.rows)
-        return f"{changes}-{len(self.rows)}-{int(now.timestamp() // 60)}"
+        return token(self.changes, self.count, now)
+
+
+class Coming(Paginator[int]):
+    """The ids of all in flight, page by page: how many there are is known, and so is the first page."""
+
+    def __init__(self, flying: Flying) -> None:
+        super().__init__(flying.all.values_list("pk", flat=True), ROWS)
+        self._flying = flying
+
+    @cached_property
+    def count(self) -> int:
+        return self._flying.count
+
+    def page(self, number: int | str) -> Page[int]:
+        found = super().page(number)
+        if found.number == 1:
+            found.object_list = self._flying.ids
+        return found
+
+
+def token(changes: int, count: int, now: datetime) -> str:
+    """Changes when any release in flight does, and each minute, because clocks and lateness move."""
+    return f"{changes}-{count}-{int(now.timestamp() // 60)}"
 
 
 @needs("view")
@@ -120,7 +148,7 @@ def dashboard(request: HtmxRequest) -> HttpResponse:
     flying = Flying(visible)
     part = request.htmx.target if is_partial(request) and request.htmx.target in ("above", "board") else ""
     page = None if part == "above" else _page(request, visible, flying, wanted)
-    looked_at = [] if part == "board" else flying.ids[:ROWS]
+    looked_at = [] if part == "board" else flying.ids
     rows = _rows([*looked_at, *(page or [])], now)
     context: dict[str, Any] = {"now": now, "filter": wanted, "summary": flying.summary}
     if part != "board":
@@ -136,11 +164,11 @@ def dashboard(request: HtmxRequest) -> HttpResponse:
 
 def _page(request: HtmxRequest, visible: QuerySet[Release], flying: Flying, wanted: Filter) -> Page[int]:
     """The ids of the releases on the wanted page of the table."""
+    number = request.GET.get("page")
     if wanted == Filter():
-        ids = flying.ids
-    else:
-        ids = list(wanted.of_these(visible, who(request).pk).values_list("pk", flat=True))
-    return Paginator(ids, ROWS).get_page(request.GET.get("page"))
+        return Coming(flying).get_page(number)
+    ids = list(wanted.of_these(visible, who(request).pk).values_list("pk", flat=True))
+    return Paginator(ids, ROWS).get_page(number)
 
 
 def _rows(ids: list[int], now: datetime) -> dict[int, board.Entry]:
@@ -171,7 +199,9 @@ def _above(rows: list[board.Entry], me: User, now: datetime) -> dict[str, Any]:
 def dashboard_live(request: HtmxRequest) -> HttpResponse:
     """204 while nothing the page shows has changed; else the new token and the regions to fetch again."""
     now = timezone.now()
-    token = Flying(Release.objects.visible_to(who(request))).token(now)
-    if request.GET.get("token") == token:
+    all_of_them = Release.objects.visible_to(who(request)).in_flight().order_by()
+    found = all_of_them.aggregate(changes=Sum("event_sequence", default=0), count=Count("pk"))
+    current = token(found["changes"], found["count"], now)
+    if request.GET.get("token") == current:
         return answered(HttpResponse(status=204), request, None, now)
-    return answered(JsonResponse({"token": token, "changed": ["above", "board"]}), request, None, now)
+    return answered(JsonResponse({"token": current, "changed": ["above", "board"]}), request, None, now)
