@@ -14,7 +14,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from releases import ticking, workflow
-from releases.models import Item, Phase, Product, Release, Status
+from releases.models import FINAL, Item, Phase, Product, Release, Status
 from tests.factories import Cast, ReleaseFactory, UserFactory, bring_to, item, window
 from tests.web import markup, signed_in, text
 
@@ -202,6 +202,14 @@ def test_an_open_page_hears_of_a_change_and_else_of_nothing(ada: Client, cast: C
     news = ada.get(live).json()
     assert news["changed"] == ["above", "board"]
     assert ada.get(f"/releases/live/?token={news['token']}").status_code == 204
+
+
+@pytest.mark.parametrize("status", [status for status in Status if status not in FINAL])
+def test_the_page_and_its_token_count_the_same_in_every_state(ada: Client, release: Release, status: Status) -> None:
+    bring_to(release, status)
+    page = ada.get(DASHBOARD)
+    assert page.context["summary"].startswith("1 ")
+    assert ada.get(page.context["live_url"]).status_code == 204
 
 
 # What it costs

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from checklists.blueprints import Kind
-from releases import ticking
+from releases import tasks, ticking
 from releases.errors import Conflict, DomainError, EvidenceNeeded, ReasonNeeded, Refused
 from releases.models import Event, Item, Release, State, Status
 from releases.ticking import Proof
@@ -24,6 +26,18 @@ def test_a_holder_ticks_an_item_and_the_record_says_who_and_when(release: Releas
     event = last_event(release)
     assert (event.action, event.actor, event.role) == ("item.done", "Fay Lindqvist", "Risk Champion")
     assert (event.before, event.after) == ({"state": "open"}, {"state": "done"})
+
+
+def test_a_worker_is_asked_to_look_when_a_go_is_taken_back_and_not_for_a_tick(
+    release: Release, cast: Cast, django_capture_on_commit_callbacks: Any
+) -> None:
+    with django_capture_on_commit_callbacks() as to_follow:
+        ticking.set_done(item(release, "Assess risks"), True, by=cast.fay)
+    assert tasks._look not in to_follow
+    bring_to(release, Status.CLEARED)
+    with django_capture_on_commit_callbacks() as to_follow:
+        ticking.reopen(item(release, "All PRs merged"), by=cast.ada, revoke="a fix came in late")
+    assert tasks._look in to_follow
 
 
 def test_the_same_state_again_changes_nothing(release: Release, cast: Cast) -> None:
