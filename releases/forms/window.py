@@ -80,6 +80,12 @@ def length_of(text: str) -> timedelta | None:
     return timedelta(days=days, hours=hours, minutes=minutes)
 
 
+def length_said(length: timedelta) -> str:
+    """A length in whole minutes, as `length_of` reads it: "26 h", "1 h 30 min"."""
+    hours, minutes = divmod(int(length.total_seconds()) // 60, 60)
+    return " ".join(part for part in (f"{hours} h" if hours else "", f"{minutes} min" if minutes else "") if part)
+
+
 class Asked(forms.RadioSelect):
     """Has to be answered, yet never holds the form back in the browser: another time may make it needless."""
 
@@ -255,8 +261,11 @@ def _offered(kind: WallKind, choices: Iterable[datetime], zone: ZoneInfo) -> Ite
 
 
 def _said(start: datetime, end: datetime, zone: ZoneInfo) -> dict[str, Any]:
-    begins, ends = start.astimezone(zone), end.astimezone(zone)
-    plain = begins.utcoffset() == ends.utcoffset() and ends.date() == begins.date()
-    said = f"{ends:%H:%M}" if plain else f"{ends:%Y-%m-%d %H:%M}"
-    clock = begins.time().replace(second=0, microsecond=0)
-    return {"day": begins.date(), "at": clock, "zone": zone.key, "ends": said}
+    """A window as its four fields. The end is said so that it moves along when another day is chosen:
+    as a time where that is enough, otherwise as a length; never with a day of its own."""
+    begins, ends = (moment.astimezone(zone).replace(second=0, microsecond=0) for moment in (start, end))
+    wall = ends.replace(tzinfo=None) - begins.replace(tzinfo=None)
+    over_night = ends.date() != begins.date() and wall <= OVER_NIGHT
+    plain = begins.utcoffset() == ends.utcoffset() and (over_night or ends.date() == begins.date())
+    said = f"{ends:%H:%M}" if plain else length_said(ends.astimezone(UTC) - begins.astimezone(UTC))
+    return {"day": begins.date(), "at": begins.time(), "zone": zone.key, "ends": said}

@@ -9,6 +9,8 @@ import pytest
 
 from releases.forms.window import WindowForm
 from releases.models import Release
+from releases.workflow import Window
+from tests.factories import ReleaseFactory
 
 NOW = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
 FIRST, SECOND = "2026-10-25T00:30:00+00:00", "2026-10-25T01:30:00+00:00"
@@ -126,10 +128,42 @@ def test_a_window_that_is_not_needed_keeps_what_was_typed_and_has_no_errors() ->
     assert form["day"].value() == "soon"
 
 
-def test_a_release_fills_the_form_with_its_own_window(release: Release) -> None:
+def typed_again(release: Release, **changed: str) -> WindowForm:
+    """The release's form as a browser sends it back, with what somebody changed in it."""
     initial = WindowForm.said_of(release)
     typed = {name: f"{value:%H:%M}" if name == "at" else str(value) for name, value in initial.items()}
-    form = WindowForm(typed, now=release.t_zero - timedelta(days=9))
+    return WindowForm(typed | changed, now=release.t_zero - timedelta(days=9))
+
+
+@pytest.mark.parametrize(
+    ("begins", "ends", "said"),
+    [
+        ("2026-06-20T12:00", "2026-06-20T14:00", "16:00"),
+        ("2026-06-20T20:00", "2026-06-20T22:30", "00:30"),
+        ("2026-06-20T12:00", "2026-06-21T00:00", "02:00"),
+        ("2026-06-20T12:00", "2026-06-21T00:01", "12 h 1 min"),
+        ("2026-06-20T12:00", "2026-06-21T14:00", "26 h"),
+        ("2026-06-20T12:00", "2026-07-04T12:00", "336 h"),
+        ("2026-10-25T00:30", "2026-10-25T01:15", "45 min"),  # 02:30 to 02:15: the clock is set back in between
+    ],
+)
+def test_a_release_fills_the_form_with_its_own_window(begins: str, ends: str, said: str) -> None:
+    release = ReleaseFactory(window=Window(utc(begins), utc(ends), "Europe/Berlin"))
+    assert WindowForm.said_of(release)["ends"] == said
+    form = typed_again(release, start_meant=release.t_zero.isoformat())
     assert form.is_valid(), form.errors
     assert form.window is not None
-    assert form.window.t_zero == release.t_zero.replace(second=0)
+    assert (form.window.t_zero, form.window.ends) == (release.t_zero, release.window_end)
+
+
+@pytest.mark.parametrize("hours", [1, 12, 30])
+@pytest.mark.parametrize("hour", range(0, 24, 3))
+def test_to_choose_another_day_is_enough_to_move_a_window(hour: int, hours: int) -> None:
+    begins = utc("2026-06-20T00:00") + timedelta(hours=hour)
+    release = ReleaseFactory(window=Window(begins, begins + timedelta(hours=hours), "Europe/Berlin"))
+    day = release.t_zero.astimezone(release.zone).date() + timedelta(days=3)
+    form = typed_again(release, day=f"{day:%Y-%m-%d}")
+    assert form.is_valid(), form.errors
+    assert form.window is not None
+    moved = timedelta(days=3)
+    assert (form.window.t_zero, form.window.ends) == (release.t_zero + moved, release.window_end + moved)
