@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
 from playwright.sync_api import Browser
 
 from tests.acceptance import server, story
 from tests.acceptance.journey import Journey
-
-pytestmark = pytest.mark.real_clock  # the site is a program of its own
 
 
 def test_people_come_in_and_take_a_release_from_its_plan_to_its_go(browser: Browser) -> None:
