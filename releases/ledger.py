@@ -12,10 +12,10 @@ import logging
 import random
 import secrets
 import time
-from collections.abc import Callable, Set
+from collections.abc import Callable, Sequence, Set
 from datetime import datetime, timedelta
 from datetime import time as datetime_time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.core.mail import EmailMultiAlternatives
 from django.db import DatabaseError, InterfaceError, connection, transaction
@@ -40,6 +40,7 @@ from releases.models import (
     Seat,
     Status,
 )
+from releases.models.kept import Kept
 
 if TYPE_CHECKING:
     from relcoord.models import User
@@ -57,6 +58,14 @@ LOOKS = 3  # at a row whose release changes while its mail is written; then it i
 BATCH = 50  # rows looked up at once; each is claimed by itself
 LONGEST_TICK = 25  # seconds; then the next tick, which also plans and frees leases, goes on
 STATE = Reminder.State
+
+
+class Due(NamedTuple):
+    """A row to send now."""
+
+    pk: int
+    release: int | None
+    attempts: int
 
 
 def tick(now: datetime | None = None) -> int:
@@ -344,14 +353,44 @@ def _note_missed(row: Reminder, release: Release) -> None:
     )
 
 
-def _locked(pk: int) -> Reminder | None:
+class Desk:
+    """The release that the last mail was about, with all that was read of it: mails due together are mostly of one.
+
+    Every change of a release is an event, so under the lock its sequence says whether that still stands. Accounts and
+    names are no part of it, so it is for a moment only; the row, its recipient, absences and opt-outs are read anew.
+    """
+
+    def __init__(self) -> None:
+        self._known: Release | None = None
+        self.ends = 0.0  # on the monotonic clock
+
+    def take(self, held: Release) -> Release:
+        """`held` as it was locked, or the same with what is known of it."""
+        known = self._known
+        same = known is not None and (known.pk, known.event_sequence) == (held.pk, held.event_sequence)
+        if known is None or not same or time.monotonic() > self.ends:
+            self._known, self.ends = held, time.monotonic() + STILL_FRESH.total_seconds()
+            return held
+        known.coordinator = held.coordinator
+        permissions.forget_absences(known)
+        return known
+
+
+def _locked(pk: int, desk: Desk | None = None) -> Reminder | None:
     """The planned row, read afresh under its release's lock, which every verb takes first; None when it is gone."""
-    lock = Release.objects.select_for_update(of=("self",)).select_related("coordinator")
-    held = next(iter(lock.filter(reminders=pk)), None)
-    row = Reminder.objects.planned().filter(pk=pk).select_related("recipient").first()
+    held = next(iter(_release_locked(pk)), None)
+    row = next(iter(_planned_row(pk)), None)
     if row is not None:
-        row.release = held
+        row.release = desk.take(held) if desk and held else held
     return row
+
+
+def _release_of(pk: int) -> QuerySet[Release]:
+    return Release.objects.select_for_update(of=("self",)).select_related("coordinator").filter(reminders=pk)
+
+
+_release_locked = Kept(_release_of, int)
+_planned_row = Kept(lambda pk: Reminder.objects.planned().filter(pk=pk).select_related("recipient"), int)
 
 
 def _end_planned(row: Reminder, state: str, reason: str) -> int:
@@ -366,17 +405,17 @@ def _end_planned(row: Reminder, state: str, reason: str) -> int:
 def deliver(clock: Clock) -> int:
     """Send until nothing is due or the next tick is; returns how many were sent."""
     ends = time.monotonic() + LONGEST_TICK
-    sent, left_alone = 0, set[int]()
+    sent, left_alone, desk = 0, set[int](), Desk()
     with Courier() as courier:
         while (ready := due(clock(), but=left_alone)) and time.monotonic() < ends:
-            for pk in itertools.takewhile(lambda _: time.monotonic() < ends, ready):
+            for pk in itertools.takewhile(lambda _: time.monotonic() < ends, apart(ready)):
                 try:
-                    row = _claimed(pk, clock())
+                    row = _claimed(pk, clock(), desk)
                     if row is None:
                         left_alone.add(pk)
-                    else:
-                        with logs.about(row.release.key if row.release else ""):
-                            sent += send(row, courier, clock)
+                        break  # another driver is at these; what is due now is the next question
+                    with logs.about(row.release.key if row.release else ""):
+                        sent += send(row, courier, clock)
                 except Unreachable as failure:
                     reminders.note_server(clock(), str(failure))
                     return sent
@@ -385,21 +424,30 @@ def deliver(clock: Clock) -> int:
     return sent
 
 
-def _claimed(pk: int, now: datetime) -> Reminder | None:
+def _claimed(pk: int, now: datetime, desk: Desk) -> Reminder | None:
     try:
-        return claim(pk, now)
+        return claim(pk, now, desk)
     except DatabaseError as failure:  # its release is locked for long; the next tick finds it again
         log.warning("reminder %s could not be claimed: %s", pk, failure)
         return None
 
 
-def due(now: datetime, *, but: Set[int] = frozenset()) -> list[int]:
+def due(now: datetime, *, but: Set[int] = frozenset()) -> list[Due]:
     """The rows to send now, the longest due first, and those that were tried before after all others.
 
     `but` are those this tick has to leave alone.
     """
     rows = _ready(now).exclude(pk__in=but).order_by("attempts", "due_at", "-rank", "pk")
-    return list(rows.values_list("pk", flat=True)[:BATCH])
+    return [Due(*row) for row in rows.values_list("pk", "release", "attempts")[:BATCH]]
+
+
+def apart(ready: Sequence[Due]) -> list[int]:
+    """Release by release, in the order of `ready`, but from one of them on that chance names: two drivers that look
+    in the same moment then do not wait for each other at each lock. What was tried before stays last."""
+    releases = list(dict.fromkeys(row.release for row in ready))
+    first = random.randrange(len(releases))  # noqa: S311
+    place = {release: number for number, release in enumerate(releases[first:] + releases[:first])}
+    return [row.pk for row in sorted(ready, key=lambda row: (row.attempts, place[row.release]))]
 
 
 def _ready(now: datetime) -> QuerySet[Reminder]:
@@ -416,9 +464,9 @@ def refusal(row: Reminder, now: datetime) -> reminders.Refusal | None:
 
 
 @transaction.atomic
-def claim(pk: int, now: datetime) -> Reminder | None:
+def claim(pk: int, now: datetime, desk: Desk | None = None) -> Reminder | None:
     """Lease one row, looking again under its release's lock; None when it must not go out, or another driver has it."""
-    row = _locked(pk)
+    row = _locked(pk, desk)
     if row is None or reminders.must_wait(row):
         return None
     if ends := refusal(row, now):

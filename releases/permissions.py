@@ -184,6 +184,11 @@ def load_absences(releases: Sequence[Release], now: datetime | None = None) -> N
         release.__dict__["_absences"] = (days[release.pk], [row for row in rows if row.user_id in people])
 
 
+def forget_absences(release: Release) -> None:
+    """They are no part of a release: nothing of it tells that one was named."""
+    release.__dict__.pop("_absences", None)
+
+
 def knows_absences(release: Release) -> bool:
     """Is anybody who has to do with `release` away, today or later, as far as was read?"""
     return bool(release.__dict__.get("_absences", (None, []))[1])

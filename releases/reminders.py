@@ -31,6 +31,7 @@ from releases.models import (
     assignments_of,
     holders,
 )
+from releases.models.kept import Kept
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -229,7 +230,7 @@ def refusal(row: Reminder, now: datetime | None = None) -> Refusal | None:
     release = row.release
     if not row.recipient.is_active:
         return STATE.SUPPRESSED, "no longer has an account"
-    if row.kind in OPTIONAL and OptOut.objects.filter(user=row.recipient_id, kind=row.kind).exists():
+    if row.kind in OPTIONAL and _opted_out(row.recipient_id, str(row.kind)):
         return STATE.SUPPRESSED, "opted out"
     if release is None:
         return None
@@ -243,6 +244,9 @@ def refusal(row: Reminder, now: datetime | None = None) -> Refusal | None:
         return None
     of_its_kind = _mark_refusal if row.kind == Reminder.Kind.MARK else _alarm_refusal
     return outdated(row, release, now) or of_its_kind(row, release)
+
+
+_opted_out = Kept(lambda person, kind: OptOut.objects.filter(user=person, kind=kind), int, str)
 
 
 def _may_see(person: User, release: Release) -> bool:
@@ -277,12 +281,10 @@ def _away(row: Reminder, release: Release, now: datetime | None) -> Refusal | No
 
 
 def _mark_refusal(row: Reminder, release: Release) -> Refusal | None:
-    others = Reminder.objects.filter(kind=row.kind, release=release, recipient=row.recipient_id).exclude(pk=row.pk)
-    gone_out = others.filter(state__in=(STATE.SENT, STATE.SENDING), resend_of=None)
-    known = list(gone_out.values_list("schedule_version", "rank", "mark"))
-    if any(version == row.schedule_version and rank > row.rank for version, rank, _ in known):
+    known = [other for other in row.other_marks if other.resend_of_id is None]
+    if any(other.schedule_version == row.schedule_version and other.rank > row.rank for other in known):
         return STATE.SUPERSEDED, "a later mark has gone out"
-    if row.due_at <= row.created_at and any(mark == row.mark for _, _, mark in known):
+    if row.due_at <= row.created_at and any(other.mark == row.mark for other in known):
         return STATE.SUPERSEDED, "had gone out before the release moved"
     return None
 
@@ -301,8 +303,7 @@ def must_wait(row: Reminder) -> bool:
     """Is another mark on its way to this person for this release? The two must not overtake each other."""
     if row.kind != Reminder.Kind.MARK:
         return False
-    sending = Reminder.objects.filter(kind=row.kind, release=row.release_id, recipient=row.recipient_id)
-    return sending.filter(state=STATE.SENDING).exclude(pk=row.pk).exists()
+    return any(other.state == STATE.SENDING for other in row.other_marks)
 
 
 # For pages

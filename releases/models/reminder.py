@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
+from django.utils.functional import cached_property
 
+from releases.models.kept import Kept
 from releases.models.release import Release
 
 if TYPE_CHECKING:
@@ -152,6 +154,19 @@ class Reminder(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} {self.mark} to {self.recipient_id}".replace("  ", " ")
+
+    @cached_property
+    def other_marks(self) -> list[Reminder]:
+        """The other marks to this person for this release that went out or are on their way; read once a row object."""
+        return [other for other in _marks_under_way(self.release_id, self.recipient_id) if other.pk != self.pk]
+
+
+def _marks_of(release: int, recipient: int) -> models.QuerySet[Reminder]:
+    found = Reminder.objects.filter(kind=Reminder.Kind.MARK, release=release, recipient=recipient)
+    return found.filter(state__in=(Reminder.State.SENT, Reminder.State.SENDING))
+
+
+_marks_under_way = Kept(_marks_of, int, int)
 
 
 class PlanningQuerySet(models.QuerySet["Planning"]):

@@ -10,10 +10,11 @@ from django.db import connection, models, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from releases import permissions, readiness, sheet, ticking
-from releases.models import Delegation, Item, Phase, Release
+from releases import ledger, permissions, readiness, reminders, sheet, ticking
+from releases.models import Delegation, Item, OptOut, Phase, Release, Reminder
 from releases.models import people as people_models
 from releases.models import release as release_models
+from releases.models import reminder as reminder_models
 from releases.models.kept import Kept, put
 from tests.factories import Cast, ReleaseFactory, item
 
@@ -39,7 +40,11 @@ def test_each_finds_what_its_query_finds(release: Release, cast: Cast) -> None:
     today = timezone.localdate()
     away = {"starts_on": today, "ends_on": today, "created_at": timezone.now()}
     Delegation.objects.create(user=cast.ben, deputy=cast.cy, **away)
-    pk = release.pk
+    pk, kind = release.pk, Reminder.Kind.MARK
+    ledger.plan(timezone.now())
+    OptOut.objects.create(user=cast.ben, kind=kind, at=timezone.now())
+    planned, sent = Reminder.objects.filter(kind=kind, recipient=cast.ben).order_by("-rank")[:2]
+    Reminder.objects.filter(pk=sent.pk).update(state="sent", sent_at=sent.due_at)
     for kept, *values in (
         (readiness._phases, pk),
         (readiness._rows, pk),
@@ -52,6 +57,10 @@ def test_each_finds_what_its_query_finds(release: Release, cast: Cast) -> None:
         (release_models._any, release.key),
         (release_models._with_part, release.key, cast.gus.pk, today),
         (release_models._locked, pk),
+        (reminder_models._marks_under_way, pk, cast.ben.pk),
+        (reminders._opted_out, cast.ben.pk, "mark"),
+        (ledger._release_locked, planned.pk),
+        (ledger._planned_row, planned.pk),
     ):
         with transaction.atomic():
             first, again = asked(kept, *values), asked(kept, *values)

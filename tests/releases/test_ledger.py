@@ -9,14 +9,15 @@ from typing import Any
 
 import pytest
 import time_machine
-from django.db import IntegrityError, OperationalError, transaction
+from django.db import IntegrityError, OperationalError, connection, transaction
 from django.db.models import Q
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from relcoord.lib.mail import Courier
 from releases import ledger, mail, people, reminders, ticking, workflow
-from releases.models import Heartbeat, Release, Reminder, Status
-from tests.factories import Cast, ReleaseFactory, bring_to, role, window
+from releases.models import Delegation, Heartbeat, Release, Reminder, Status
+from tests.factories import Cast, ReleaseFactory, bring_to, item, role, window
 from tests.releases.mailing import at, row, state
 from tests.smtp import Sink, sink
 
@@ -244,16 +245,102 @@ def test_an_address_no_mail_can_be_sent_to_keeps_no_other_from_going_out(
     assert state(planned, "T-1d", "Gus")[0] == "planned"
 
 
+def claimed(pk: int, now: datetime, desk: ledger.Desk) -> Reminder:
+    found = ledger.claim(pk, now, desk)
+    assert found is not None
+    mail.build(found, now)
+    return found
+
+
+@pytest.fixture
+def two(planned: Release) -> tuple[int, int, datetime]:
+    """The rows of Ben and of Gus, and the moment both are due."""
+    return row(planned, "T-1d", "Ben").pk, row(planned, "T-1d", "Gus").pk, at(planned, "T-1d")
+
+
+def test_mails_of_one_release_due_together_read_it_once(two: tuple[int, int, datetime]) -> None:
+    bens, guss, now = two
+    desk = ledger.Desk()
+    first = claimed(bens, now, desk)
+    with CaptureQueriesContext(connection) as asked:
+        second = claimed(guss, now, desk)
+    assert second.release is first.release
+    read = {query["sql"].split(' FROM "')[1].split('"')[0] for query in asked if " FROM " in query["sql"]}
+    assert not read & {f"releases_{name}" for name in ("phase", "item", "assignment", "hold", "actionitem")}
+
+
+def test_what_happens_to_a_release_between_two_of_its_mails_is_in_the_second(
+    two: tuple[int, int, datetime], planned: Release, cast: Cast
+) -> None:
+    bens, guss, now = two
+    desk = ledger.Desk()
+    assert "0 of " in str(mail.build(claimed(bens, now, desk), now).body)
+    ticking.set_done(item(planned, "All PRs merged"), True, by=cast.ada)
+    assert "1 of " in str(mail.build(claimed(guss, now, desk), now).body)
+
+
+def test_an_absence_named_between_two_mails_of_a_release_is_seen_by_the_second(
+    two: tuple[int, int, datetime], planned: Release, cast: Cast
+) -> None:
+    bens, guss, now = two
+    desk, day = ledger.Desk(), timezone.localdate(now, planned.zone)
+    claimed(bens, now, desk)
+    absence = {"starts_on": day, "ends_on": day, "created_at": timezone.now()}
+    Delegation.objects.create(user=cast.gus, deputy=cast.eli, **absence)
+    assert ledger.claim(guss, now, desk) is None
+    assert Reminder.objects.get(pk=guss).reason == "away; Eli Tanaka stands in"
+
+
+def test_what_was_read_of_a_release_is_read_anew_after_four_seconds(two: tuple[int, int, datetime]) -> None:
+    bens, guss, now = two
+    desk = ledger.Desk()
+    first = claimed(bens, now, desk)
+    desk.ends -= ledger.STILL_FRESH.total_seconds()
+    assert claimed(guss, now, desk).release is not first.release
+
+
+def test_drivers_begin_apart_and_keep_the_order_within_a_release_and_of_what_was_tried_before() -> None:
+    ready = [
+        ledger.Due(1, 7, 0),
+        ledger.Due(2, 8, 0),
+        ledger.Due(3, 7, 0),
+        ledger.Due(4, None, 0),
+        ledger.Due(5, 8, 0),
+        ledger.Due(6, 9, 1),
+        ledger.Due(7, 7, 2),
+    ]
+    found = {tuple(ledger.apart(ready)) for _ in range(200)}
+    untried = {order[:5] for order in found}
+    assert untried == {(1, 3, 2, 5, 4), (2, 5, 4, 1, 3), (4, 1, 3, 2, 5)}
+    assert {order[5:] for order in found} == {(6, 7)}
+
+
+def test_a_row_that_another_driver_took_keeps_no_other_from_going_out(
+    planned: Release, smtp: Sink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim, taken = ledger.claim, []
+
+    def late(pk: int, now: datetime, *desk: Any) -> Reminder | None:
+        if not taken:  # just before us
+            taken.append(claim(pk, now))
+        return claim(pk, now, *desk)
+
+    monkeypatch.setattr(ledger, "claim", late)
+    assert work(at(planned, "T-1d")) == 2
+    assert taken[0] is not None
+    assert Reminder.objects.get(state="sending") == taken[0]
+
+
 def test_a_row_whose_release_is_locked_is_left_to_the_next_tick(
     planned: Release, smtp: Sink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     claim, tried = ledger.claim, []
 
-    def locked(pk: int, now: datetime) -> Reminder | None:
+    def locked(pk: int, *looking: Any) -> Reminder | None:
         tried.append(pk)
         if len(tried) == 1:
             raise OperationalError("canceling statement due to lock timeout")
-        return claim(pk, now)
+        return claim(pk, *looking)
 
     monkeypatch.setattr(ledger, "claim", locked)
     assert work(at(planned, "T-1d")) == 2
