@@ -120,8 +120,9 @@ if not EMBEDDED:
     # A statement that takes longer is a fault, and must not hold a lock; 0 lifts the limit (for long migrations).
     seconds = env.number("DATABASE_STATEMENT_TIMEOUT", default=5)
     given = DATABASES["default"]["OPTIONS"].pop("options", "")
-    limits = f"-c lock_timeout=2s -c statement_timeout={seconds}s -c idle_in_transaction_session_timeout=60s {given}"
-    DATABASES["default"]["OPTIONS"]["options"] = limits.strip()
+    limits = f"-c lock_timeout=2s -c statement_timeout={seconds}s -c idle_in_transaction_session_timeout=60s"
+    alone = "-c max_parallel_workers_per_gather=0"  # statements are small: helpers would start longer than these take
+    DATABASES["default"]["OPTIONS"]["options"] = f"{limits} {alone} {given}".strip()
     DATABASES["default"]["OPTIONS"].setdefault("connect_timeout", "5")  # seconds
     DATABASES["default"]["OPTIONS"].setdefault("tcp_user_timeout", "10000")  # milliseconds, for a server that vanished
     DATABASES["default"]["ENGINE"] = "relcoord.lib.postgres"

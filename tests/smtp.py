@@ -1,7 +1,7 @@
 """A real SMTP server for tests: it keeps what it took, and answers as a test tells it to.
 
 `sink.at[CONNECT]`, `[EHLO]`, `[AUTH]`, `[MAIL]`, `[RCPT]`, `[DATA]` (before the mail) and `[TAKEN]` (after it) are what
-the server does there instead of what it should: a reply, HANG or DROP. With `sink.only_for` it does so for that one
+the server does there instead of what it should: a reply, HANG or DROP; at TAKEN also END. With `sink.only_for` it does so for that one
 recipient, where it knows the recipient.
 """
 
@@ -26,7 +26,7 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 from tests.provision import end_with_parent, free_port
 
 CONNECT, EHLO, AUTH, MAIL, RCPT, DATA, TAKEN = "connect", "EHLO", "AUTH", "MAIL", "RCPT", "DATA", "taken"
-HANG, DROP = "hangs", "drops the line"
+HANG, DROP, END = "hangs", "drops the line", "ends the line after its answer"
 PASSWORD = b"open sesame"
 LONG = 60  # seconds, and longer than any time-out of a test
 
@@ -129,7 +129,7 @@ class Sink:
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
         to = envelope.rcpt_tos[0]
         act = self.act(TAKEN, to)
-        if reply := self.data.get(to, "") or ("" if act in (HANG, DROP) else act):
+        if reply := self.data.get(to, "") or ("" if act in (HANG, DROP, END) else act):
             return reply
         content: Any = envelope.content
         self.taken.append(email.message_from_bytes(content, policy=email.policy.default))  # type: ignore[arg-type]
@@ -138,6 +138,8 @@ class Sink:
             await asyncio.sleep(LONG)
         elif act == DROP:
             server.transport.abort()  # type: ignore[union-attr]
+        elif act == END:
+            asyncio.get_running_loop().call_soon(server.transport.close)  # type: ignore[union-attr]
         return f"250 2.0.0 taken as number {len(self.taken)}"
 
     def ids(self) -> list[str]:

@@ -19,6 +19,8 @@ from django.core.mail import EmailMultiAlternatives, get_connection
 from django.core.mail.backends import smtp
 from django.template.loader import render_to_string
 
+from relcoord.lib.sockets import has_news
+
 LONGEST_SUBJECT = 200
 
 AUTOMATIC = {"Auto-Submitted": "auto-generated", "X-Auto-Response-Suppress": "All"}
@@ -158,9 +160,9 @@ class Courier:
 
 
 def _is_alive(line: smtplib.SMTP) -> bool:
-    """Servers end a line that is silent for long."""
+    """Servers end a line after so many mails, and one that is silent for long; that shows on the socket."""
     try:
-        return line.noop()[0] == 250
+        return line.sock is not None and (not has_news(line.sock.fileno()) or line.noop()[0] == 250)
     except (smtplib.SMTPException, OSError):
         return False
 

@@ -9,6 +9,8 @@ from django.db.backends.postgresql import base
 
 from releases.models import Heartbeat
 
+HELPERS = "max_parallel_workers_per_gather"
+
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
@@ -33,3 +35,11 @@ def test_a_good_connection_is_used_unasked_and_one_that_ended_is_opened_anew(mon
     assert not connection.is_usable()
     connection.health_check_done = False
     assert Heartbeat.objects.count() == 0
+
+
+def test_a_connection_comes_with_its_limits_and_without_helpers() -> None:
+    names = ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout")
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT name, setting FROM pg_settings WHERE name = ANY(%s)", [[*names, HELPERS]])
+        found = dict(cursor.fetchall())
+    assert found == {**dict(zip(names, ("2000", "5000", "60000"), strict=True)), HELPERS: "0"}

@@ -19,7 +19,7 @@ from releases import ledger, workflow
 from releases.models import Release, Reminder
 from tests.factories import Cast, ReleaseFactory, UserFactory, role
 from tests.releases.mailing import at
-from tests.smtp import AUTH, CONNECT, DATA, DROP, EHLO, HANG, MAIL, PASSWORD, RCPT, TAKEN, Sink, sink
+from tests.smtp import AUTH, CONNECT, DATA, DROP, EHLO, END, HANG, MAIL, PASSWORD, RCPT, TAKEN, Sink, sink
 
 pytestmark = pytest.mark.django_db
 
@@ -138,6 +138,13 @@ def held_with(*developers: str) -> Release:
     Reminder.objects.all().delete()
     workflow.hold(release, "incident elsewhere", by=cast.ada)
     return release
+
+
+def test_a_server_that_ends_the_line_after_each_mail_puts_none_off(smtp: Sink, now: datetime) -> None:
+    smtp.at[TAKEN] = END
+    assert work(now) == 3
+    assert {row.attempts for row in Reminder.objects.filter(state="sent")} == {1}
+    assert smtp.connections == 3
 
 
 def test_one_poisoned_address_among_a_hundred_keeps_nobody_from_their_mail(smtp: Sink) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import select
-
 from django.db.backends.postgresql import base
+
+from relcoord.lib.sockets import has_news
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
@@ -19,9 +19,4 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def is_usable(self) -> bool:
         if self.connection is None or self.connection.closed:
             return False
-        return super().is_usable() if self._has_news() else True
-
-    def _has_news(self) -> bool:
-        socket = select.poll()
-        socket.register(self.connection.fileno(), select.POLLIN | select.POLLHUP | select.POLLERR)
-        return bool(socket.poll(0))
+        return super().is_usable() if has_news(self.connection.fileno()) else True
