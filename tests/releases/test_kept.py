@@ -43,7 +43,7 @@ def test_each_finds_what_its_query_finds(release: Release, cast: Cast) -> None:
     pk, kind = release.pk, Reminder.Kind.MARK
     ledger.plan(timezone.now())
     OptOut.objects.create(user=cast.ben, kind=kind, at=timezone.now())
-    planned, sent = Reminder.objects.filter(kind=kind, recipient=cast.ben).order_by("-rank")[:2]
+    planned, sent = Reminder.objects.filter(kind=kind, release=release, recipient=cast.ben).order_by("-rank")[:2]
     Reminder.objects.filter(pk=sent.pk).update(state="sent", sent_at=sent.due_at)
     for kept, *values in (
         (readiness._phases, pk),
