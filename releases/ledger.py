@@ -40,7 +40,7 @@ from releases.models import (
     Seat,
     Status,
 )
-from releases.models.kept import Kept
+from releases.models.kept import Kept, KeptUpdate
 
 if TYPE_CHECKING:
     from relcoord.models import User
@@ -58,6 +58,7 @@ LOOKS = 3  # at a row whose release changes while its mail is written; then it i
 BATCH = 50  # rows looked up at once; each is claimed by itself
 LONGEST_TICK = 25  # seconds; then the next tick, which also plans and frees leases, goes on
 STATE = Reminder.State
+OVER: dict[str, Any] = {"lease_until": None, "lease_token": ""}
 
 
 class Due(NamedTuple):
@@ -472,18 +473,22 @@ def claim(pk: int, now: datetime, desk: Desk | None = None) -> Reminder | None:
     if ends := refusal(row, now):
         _end_planned(row, *ends)
         return None
-    claimed: dict[str, Any] = {
-        "state": STATE.SENDING,
-        "lease_until": now + LEASE,
-        "lease_token": secrets.token_hex(16),
-        "attempts": row.attempts + 1,
-        "message_id": mail.message_id(row),
-    }
-    if not _ready(now).filter(pk=pk, attempts=row.attempts).update(**claimed):
+    until, token, message_id = now + LEASE, secrets.token_hex(16), mail.message_id(row)
+    if not _lease(pk, row.attempts, now, until, token, row.attempts + 1, message_id):
         return None
-    for name, value in claimed.items():
-        setattr(row, name, value)
+    row.state, row.lease_until, row.lease_token = STATE.SENDING, until, token
+    row.attempts, row.message_id = row.attempts + 1, message_id
     return row
+
+
+def _leased(
+    pk: int, tried: int, now: datetime, until: datetime, token: str, attempts: int, message_id: str
+) -> tuple[QuerySet[Reminder], dict[str, Any]]:
+    lease = {"state": STATE.SENDING, "lease_until": until, "lease_token": token}
+    return _ready(now).filter(pk=pk, attempts=tried), lease | {"attempts": attempts, "message_id": message_id}
+
+
+_lease = KeptUpdate(_leased, int, int, datetime, datetime, str, int, str)
 
 
 def send(row: Reminder, courier: Courier, clock: Clock) -> bool:
@@ -539,7 +544,11 @@ def _hand_over(row: Reminder, message: EmailMultiAlternatives, courier: Courier,
 
 
 def _mine(row: Reminder) -> QuerySet[Reminder]:
-    return Reminder.objects.filter(pk=row.pk, state=STATE.SENDING, lease_token=row.lease_token)
+    return _leased_by(row.pk, row.lease_token)
+
+
+def _leased_by(pk: int, token: str) -> QuerySet[Reminder]:
+    return Reminder.objects.filter(pk=pk, state=STATE.SENDING, lease_token=token)
 
 
 def _renew_unchanged(row: Reminder, now: datetime) -> bool:
@@ -550,10 +559,20 @@ def _renew_unchanged(row: Reminder, now: datetime) -> bool:
     claimed_at = row.lease_until - LEASE if row.lease_until else now
     if not timedelta(0) <= now - claimed_at < STILL_FRESH:
         return False
-    mine = _mine(row).filter(not_after__gt=now)
-    if row.release is not None:
-        mine = mine.filter(Exists(Release.objects.filter(pk=row.release.pk, event_sequence=row.release.event_sequence)))
-    return bool(mine.update(lease_until=now + LEASE))
+    if row.release is None:
+        return _renew(row, now)
+    release = row.release
+    return bool(_hold_on_unchanged(row.pk, row.lease_token, now, now + LEASE, release.pk, release.event_sequence))
+
+
+def _held_on_unchanged(
+    pk: int, token: str, now: datetime, until: datetime, release: int, sequence: int
+) -> tuple[QuerySet[Reminder], dict[str, Any]]:
+    unchanged = Exists(Release.objects.filter(pk=release, event_sequence=sequence))
+    return _leased_by(pk, token).filter(unchanged, not_after__gt=now), {"lease_until": until}
+
+
+_hold_on_unchanged = KeptUpdate(_held_on_unchanged, int, str, datetime, datetime, int, int)
 
 
 def _renew(row: Reminder, now: datetime) -> bool:
@@ -562,17 +581,26 @@ def _renew(row: Reminder, now: datetime) -> bool:
 
 
 def _let_go(row: Reminder, state: str, **fields: object) -> int:
-    if state != STATE.SENT:  # what was planned meanwhile took it for sent
-        Planning.objects.filter(release=row.release_id).forget()
-    return _mine(row).update(state=state, lease_until=None, lease_token="", **fields)
+    """Not sent, by us or for now."""
+    Planning.objects.filter(release=row.release_id).forget()  # what was planned meanwhile took it for sent
+    return _mine(row).update(state=state, **OVER, **fields)
 
 
 def _sent(row: Reminder, subject: str, reply: str, now: datetime) -> bool:
-    said = {"sent_at": now, "subject": subject[:300], "smtp_reply": reply[:500], "reason": ""}
-    marked = _persistently(lambda: _let_go(row, STATE.SENT, **said))
+    marked = _persistently(lambda: _mark_sent(row.pk, row.lease_token, now, subject[:300], reply[:500]))
     if not marked:
         log.warning("reminder %s was handed over after its lease; it may arrive twice with one Message-ID", row.pk)
     return True
+
+
+def _marked_sent(
+    pk: int, token: str, now: datetime, subject: str, reply: str
+) -> tuple[QuerySet[Reminder], dict[str, Any]]:
+    said = {"sent_at": now, "subject": subject, "smtp_reply": reply, "reason": ""}
+    return _leased_by(pk, token), {"state": STATE.SENT, **OVER, **said}
+
+
+_mark_sent = KeptUpdate(_marked_sent, int, str, datetime, str, str)
 
 
 def _persistently(mark: Callable[[], int]) -> int:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import date
+from collections.abc import Callable
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from releases.models import Delegation, Item, OptOut, Phase, Release, Reminder
 from releases.models import people as people_models
 from releases.models import release as release_models
 from releases.models import reminder as reminder_models
-from releases.models.kept import Kept, put
+from releases.models.kept import Kept, KeptUpdate, put
 from tests.factories import Cast, ReleaseFactory, item
 
 
@@ -68,6 +69,35 @@ def test_each_finds_what_its_query_finds(release: Release, cast: Cast) -> None:
             assert first or kept is readiness._actions_of
 
 
+def updated(update: Callable[[], int]) -> tuple[int, list[str]]:
+    """How many rows `update` changed, by which statement; and it is undone."""
+    with transaction.atomic(), CaptureQueriesContext(connection) as seen:
+        changed = update()
+        transaction.set_rollback(True)
+    return changed, [query["sql"] for query in seen if query["sql"].startswith("UPDATE")]
+
+
+def test_each_update_is_the_one_the_orm_makes(release: Release) -> None:
+    now, token, other = timezone.now(), "a" * 32, "b" * 32
+    ledger.plan(now)
+    row = Reminder.objects.filter(release=release, mark="T-4h")[0]
+    due, until = row.due_at, row.due_at + timedelta(minutes=2)
+    claimed = (row.pk, 0, due, until, token, 1, "<reminder-1@example.org>")
+    held = (row.pk, token, due, until, release.pk, release.event_sequence)
+    sent = (row.pk, token, due, "It's due", "250 '%s' taken")
+    for update, right, *wrong in (
+        (ledger._lease, claimed, (row.pk, 1, *claimed[2:]), (*claimed[:2], due - timedelta(days=1), *claimed[3:])),
+        (ledger._hold_on_unchanged, held, (row.pk, other, *held[2:]), (*held[:5], release.event_sequence + 1)),
+        (ledger._mark_sent, sent, (row.pk, other, *sent[2:])),
+    ):
+        for values, changes in ((right, 1), (right, 1), *((values, 0) for values in wrong)):
+            rows, fields = update.build(*values)
+            made = updated(lambda rows=rows, fields=fields: rows.update(**fields))
+            assert updated(lambda update=update, values=values: update(*values)) == made
+            assert (made[0], len(made[1])) == (changes, 1)
+        update(*right)  # what the next one begins with
+
+
 def test_what_changed_meanwhile_is_seen_and_values_stay_values(release: Release, cast: Cast) -> None:
     assert [row.state for row in readiness._rows(release.pk) if row.title == "All PRs merged"] == ["open"]
     ticking.set_done(item(release, "All PRs merged"), True, by=cast.ada)
@@ -79,6 +109,8 @@ def test_what_changed_meanwhile_is_seen_and_values_stay_values(release: Release,
 def test_a_value_that_is_not_in_the_statement_is_refused(release: Release) -> None:
     with pytest.raises(TypeError, match="not found in its statement"):
         Kept(lambda pk, day: Phase.objects.filter(release=pk), int, date)(release.pk, date.today())
+    with pytest.raises(TypeError, match="not found in its statement"):
+        KeptUpdate(lambda pk, name: (Phase.objects.filter(release=pk), {"position": 1}), int, str)(release.pk, "")
 
 
 def test_what_was_put_is_not_asked_for_and_what_goes_beyond_it_is(release: Release) -> None:
