@@ -71,6 +71,7 @@ _connect_ex = socket.socket.connect_ex
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+    gc.disable()  # until all is collected
     worker = os.environ.get("PYTEST_XDIST_WORKER", "")
     if not worker:
         _set_the_stage()  # a worker inherits it
@@ -109,6 +110,7 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)
+    gc.enable()
 
 
 def _how_soon(item: pytest.Item) -> int:
