@@ -19,8 +19,9 @@ from tests.factories import STANDARD, Cast, ReleaseFactory, standard
 from tests.web import signed_in, text
 
 
-@pytest.fixture
-def told(db: None) -> str:
+@pytest.fixture(scope="module")
+def told(kept: None) -> str:
+    """What the command printed. It takes long, so all tests begin with what it made."""
     standard()
     out = io.StringIO()
     call_command("demo", stdout=out)
