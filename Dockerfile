@@ -18,9 +18,8 @@ RUN DATABASE_URL=postgresql://build/build REDIS_URL=redis://build SITE_URL=https
     EMAIL_URL=smtp://build SECRET_KEY=for-the-build-alone-0123456789-abcdefghijklmnopqrstuvwxyz \
     python manage.py collectstatic --no-input --verbosity 0
 USER 10001
-VOLUME /var/lib/relcoord
 EXPOSE 8000
 # Pages, with a line a request by relcoord.access; docker-compose.yml starts the worker and the scheduler from the same image.
 CMD ["gunicorn", "relcoord.wsgi", "--bind", "0.0.0.0:8000", "--workers", "2", "--threads", "8", \
      "--worker-tmp-dir", "/dev/shm", "--max-requests", "5000", "--max-requests-jitter", "500", \
-     "--graceful-timeout", "20", "--forwarded-allow-ips", "*"]
+     "--graceful-timeout", "20", "--no-control-socket", "--forwarded-allow-ips", "*"]
