@@ -123,15 +123,13 @@ def _filled(connection: Any, parameters: Parameters, values: Iterable[Any]) -> t
 
 def _adapted(connection: Any, values: Iterable[Any]) -> list[Any]:
     """`values` as Django hands them to the driver of this database."""
-    ops = connection.ops
-    return [
-        ops.adapt_datetimefield_value(value)
-        if isinstance(value, datetime)
-        else ops.adapt_datefield_value(value)
-        if isinstance(value, date)
-        else value
-        for value in values
-    ]
+    return [_as_taken(connection.ops, value) for value in values]
+
+
+def _as_taken(ops: Any, value: Any) -> Any:
+    if isinstance(value, datetime):
+        return ops.adapt_datetimefield_value(value)
+    return ops.adapt_datefield_value(value) if isinstance(value, date) else value
 
 
 def put(owner: models.Model, name: str, rows: Iterable[models.Model]) -> None:
