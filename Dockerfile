@@ -13,8 +13,9 @@ RUN useradd --system --uid 10001 --home-dir /var/lib/relcoord --create-home relc
 WORKDIR /app
 COPY --from=parts /opt/relcoord /opt/relcoord
 COPY . .
-# Collecting wants production's settings; none of these values stays in the image.
-RUN DATABASE_URL=postgresql://build/build REDIS_URL=redis://build SITE_URL=https://build.invalid ALLOWED_HOSTS=build \
+# A strict umask where the code was fetched may not close it to the user below. Collecting wants production's settings;
+# none of these values stays in the image.
+RUN chmod -R a+rX . && DATABASE_URL=postgresql://build/build REDIS_URL=redis://build SITE_URL=https://build.invalid ALLOWED_HOSTS=build \
     EMAIL_URL=smtp://build SECRET_KEY=for-the-build-alone-0123456789-abcdefghijklmnopqrstuvwxyz \
     python manage.py collectstatic --no-input --verbosity 0
 USER 10001

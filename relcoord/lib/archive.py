@@ -44,6 +44,7 @@ def snapshot(using: str) -> Iterator[None]:
     connection: Any = connections[using]
     if connection.vendor == "sqlite":
         # A transaction that begins IMMEDIATE would keep writers away; a reader of the write-ahead log need not.
+        connection.ensure_connection()  # Django sets the mode when it connects, and a command has not asked yet
         usual, connection.transaction_mode = connection.transaction_mode, "DEFERRED"
         try:
             with transaction.atomic(using, durable=True):

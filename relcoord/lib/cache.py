@@ -38,7 +38,7 @@ class OneClient(RedisCacheClient):
 
 
 class ForgivingRedisCache(RedisCache):
-    """Redis, where a lost connection is a miss.
+    """Redis, where a lost connection is a miss, and so is a Redis that is full.
 
     What is counted in the cache (throttling of log-ins) is not counted meanwhile.
     """
@@ -91,7 +91,7 @@ def _or(fallback: T, ask: Callable[[], T], *, always: bool = False) -> T:
         return fallback
     try:
         answer = ask()
-    except (redis.ConnectionError, redis.TimeoutError) as error:
+    except (redis.ConnectionError, redis.TimeoutError, redis.ResponseError) as error:  # the last when it is full
         log.warning("the cache is away: %s", error)
         Silence.since = time.monotonic()
         return fallback

@@ -6,11 +6,13 @@ import time
 from collections.abc import Iterator
 
 import pytest
+import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from relcoord.lib import cache as ours
 from relcoord.lib.cache import ForgivingRedisCache, SessionCache
+from tests import provision
 
 SHORT = {"socket_connect_timeout": 0.2, "socket_timeout": 0.2, "retry": Retry(NoBackoff(), 1)}  # as in the settings
 NOBODY_LISTENS = "redis://127.0.0.1:1/0"
@@ -43,6 +45,19 @@ def test_a_cache_that_is_away_remembers_nothing_and_raises_nothing() -> None:
     assert not cache.delete("log-ins")
     assert not cache.touch("log-ins")
     cache.clear()
+
+
+@pytest.mark.postgres  # the round that has Redis
+def test_a_cache_that_is_full_is_as_good_as_away() -> None:
+    """It answers, and takes nothing; that may cost nobody their log-in."""
+    with provision.redis_server() as server:
+        with redis.Redis.from_url(server.url) as client:
+            client.config_set("maxmemory", "1")
+        cache = ForgivingRedisCache(server.url, {"OPTIONS": SHORT})
+        assert cache.add("log-ins", 1), "as if nobody had been there before"
+        assert ours.is_away()
+        assert cache.get("log-ins", "nothing") == "nothing"
+        cache.close()
 
 
 def test_a_cache_that_is_silent_is_left_alone_for_a_while_and_what_is_taken_back_is_always_tried() -> None:
