@@ -114,7 +114,7 @@ def test_what_the_coordinator_writes_survives_a_refusal_and_other_peoples_ballot
     decide.get_by_text("Name its owner").wait_for()
     assert decide.locator("[name=rationale]").input_value() == "Two queries fail."
     assert decide.locator("[name=action-0-title]").input_value() == "Rebuild the index"
-    assert ada.evaluate("document.activeElement.name") == "action-0-owner"
+    ada.wait_for_function("document.activeElement.name === 'action-0-owner'")
     decide.get_by_role("button", name="One more row").and_(decide.locator("#more-action")).click()
     decide.locator("[name=action-3-title]").wait_for()
     assert decide.locator("[name=rationale]").input_value() == "Two queries fail."

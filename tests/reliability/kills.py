@@ -212,10 +212,12 @@ def run(
         visitor.settle_doubts()
         expected = flow.tally.expected | visitor.expected
         time.sleep(COALESCE.total_seconds())
-        if quick:
-            _two_minutes_later()
-        for target in [target for target in running if target.name == SENDER]:
+        senders = [target for target in running if target.name == SENDER]
+        for target in senders:
             target.end()
+        if quick:
+            _two_minutes_later()  # for the rows of those who just ended, too
+        for target in senders:
             target.restart()
         _wait(mailbox, expected, 90 if quick else 300)
     finally:
